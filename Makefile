@@ -1,0 +1,52 @@
+# Every target works on a fresh clone with Python 3.11+ and make; set-up happens once, as a prerequisite.
+PYTHON ?= python3
+BIN := .venv/bin
+MEMBERS := libs/protocol libs/runtime libs/testbed services/stream-ingress services/ai-agent services/tool-runner services/webhooks services/dashboard
+STAMP := .venv/.ready
+export UV_SYSTEM_CERTS = 1
+
+.PHONY: help setup demo up test unit contract integration e2e check fmt lock generate clean
+
+help: ## what can be made
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## the virtual environment with the locked dependencies
+
+$(STAMP): requirements.lock pyproject.toml $(MEMBERS:=/pyproject.toml)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trunkline needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
+	@echo "setting up .venv (once; a minute or two on a slow line)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check uv
+	@echo "  installing the locked dependencies"
+	@$(BIN)/uv pip sync -q requirements.lock
+	@echo "  linking the workspace"
+	@$(BIN)/uv pip install -q --no-deps $(MEMBERS:%=-e %)
+	@touch $@
+
+demo: $(STAMP) ## a whole spoken call through the real services, no keys needed
+	@$(BIN)/python -m testbed demo
+
+up: $(STAMP) ## the system without the scripted call (real OpenAI and Twilio where their variables are set)
+	@$(BIN)/python -m testbed up
+
+test: $(STAMP) ## every test
+	@$(BIN)/python -m pytest
+
+unit contract integration e2e: $(STAMP) ## one layer of the tests
+	@$(BIN)/python -m pytest tests/$@
+
+check: $(STAMP) ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+fmt: $(STAMP) ## format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(STAMP) ## pin the members' requirements again into requirements.lock
+	@$(BIN)/uv export -q --all-packages --no-emit-workspace --no-header -o requirements.lock
+
+clean: ## remove the virtual environment and what runs left behind
+	rm -rf .venv .run

