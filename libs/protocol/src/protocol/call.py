@@ -65,6 +65,7 @@ class CallState(Struct):
     ended_at: datetime | None = None
     end_reason: e.EndReason | None = None
     twilio_status: str = ""
+    twilio_status_sequence: int = -1
     leg: Leg = Leg(0)
     legs: list[Line] = field(default_factory=list[Line])
     line_ms: int = 0
@@ -139,9 +140,13 @@ class CallState(Struct):
                 if self.phase == "unknown":
                     self.phase = "ringing"
             case e.StatusChanged():
-                # Callbacks may come out of order: a terminal status is never taken back.
-                if self.twilio_status not in _OVER:
+                # Callbacks may come out of order: an older one, by Twilio's number where it has
+                # one, changes nothing, and a terminal status is never taken back.
+                late = event.sequence is not None and event.sequence < self.twilio_status_sequence
+                if not late and self.twilio_status not in _OVER:
                     self.twilio_status = event.status
+                    if event.sequence is not None:
+                        self.twilio_status_sequence = event.sequence
             case e.CallEnded():
                 self.phase, self.end_reason, self.ended_at = "ended", event.reason, event.at
                 self.session_open = False

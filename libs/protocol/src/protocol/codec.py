@@ -13,6 +13,8 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _event_decoder = msgspec.json.Decoder(AnyEvent)
 _decoders: dict[Any, Callable[[bytes], Any]] = {}
+# Deep nesting, also inside a field that is ignored, exhausts the decoder's recursion.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(message: Any) -> bytes:
@@ -34,7 +36,7 @@ def decode_as(kind: Any, data: bytes) -> Any:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind).decode
     try:
         return decoder(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DecodeError(_place(error)) from None
 
 
@@ -44,7 +46,7 @@ def decode_event(data: bytes) -> AnyEvent:
     """
     try:
         return _event_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise DecodeError(_place(error)) from None
 
 

@@ -55,7 +55,7 @@ def verify(text: str, secrets: Sequence[str], now: float) -> StreamToken:
     Raises StreamTokenError that says what is wrong and never repeats the token.
     """
     payload, dot, mac = text.partition(".")
-    if not dot or len(text) > MAX_LENGTH:
+    if not dot or len(text) > MAX_LENGTH or not text.isascii():
         raise StreamTokenError("malformed token")
     if not any(hmac.compare_digest(_mac(payload, s).encode(), mac.encode()) for s in secrets):
         raise StreamTokenError("token with a foreign signature")

@@ -26,7 +26,9 @@ from runtime.service import Shutdown, waiting
 from runtime.settings import CommonSettings, host_port
 
 T = TypeVar("T")
-Handler = Callable[[Msg], Awaitable[None]]
+Message = Msg
+"""What a handler gets: ``subject``, ``data``, ``headers``, ``reply``. Services name it from here."""
+Handler = Callable[[Message], Awaitable[None]]
 _log = logging.get("bus")
 
 _connected = Gauge("trunkline_nats_connected", "1 while the NATS connection is up")
@@ -42,6 +44,14 @@ ERROR_HEADER = "Nats-Service-Error"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 PING_INTERVAL_S = 5
 PENDING_BYTES = 2 * 1024 * 1024
+AUDIO_BACKLOG_BYTES = 128 * 1024
+"""Unsent bytes past which audio is dropped: the socket is stuck (NATS frozen), not merely busy."""
+DRAIN_S = 2
+_AWAY = (
+    nats.errors.OutboundBufferLimitError,
+    nats.errors.ConnectionClosedError,
+    nats.errors.ConnectionDrainingError,
+)
 
 
 class Bus:
@@ -73,8 +83,10 @@ class Bus:
             callback()
 
     async def publish_audio(self, subject: str, audio: bytes) -> bool:
-        """Raw bytes without headers. False, and counted, when NATS is away: it is dropped."""
-        if not self._client.is_connected:
+        """Raw bytes without headers. False, and counted, when NATS is away or takes nothing: it is
+        dropped.
+        """
+        if not self._client.is_connected or self._client.pending_data_size > AUDIO_BACKLOG_BYTES:
             _dropped_audio.inc()
             return False
         await self._client.publish(subject, audio)
@@ -88,7 +100,7 @@ class Bus:
         """
         try:
             await self._client.publish(subject, codec.encode(message), headers=headers)
-        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError) as error:
+        except _AWAY as error:
             raise NatsAway(f"cannot publish on {subject}") from error
 
     async def request(
@@ -120,7 +132,7 @@ class Bus:
             raise NoAnswer(subject, nobody=True) from error
         except nats.errors.TimeoutError as error:
             raise NoAnswer(subject, nobody=False) from error
-        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError) as error:
+        except _AWAY as error:
             raise NatsAway(f"cannot ask {subject}") from error
         failure = (reply.headers or {}).get(ERROR_HEADER)
         if failure is not None:
@@ -144,7 +156,7 @@ class Bus:
                         if headers.get("Status") == "503":
                             break
                         replies.append((message.data, headers))
-        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError) as error:
+        except _AWAY as error:
             raise NatsAway(f"cannot ask {subject}") from error
         finally:
             with contextlib.suppress(nats.errors.Error):
@@ -164,6 +176,13 @@ class Bus:
             except DecodeError as error:
                 _bad.inc()
                 _log.warning("undecodable message", subject=message.subject, reason=str(error))
+            except asyncio.CancelledError:
+                # One that leaks out of a handler would end the subscription without a word; only
+                # a cancellation of this very task may.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                _log.warning("message handler cancelled", subject=message.subject)
             except Exception:
                 _log.exception("message handler failed", subject=message.subject)
 
@@ -237,6 +256,7 @@ async def connect(settings: CommonSettings, name: str, shutdown: Shutdown) -> As
                     reconnect_time_wait=0.2,  # pyright: ignore[reportArgumentType] -- seconds; a float works
                     ping_interval=PING_INTERVAL_S,
                     max_outstanding_pings=2,
+                    drain_timeout=DRAIN_S,
                     pending_size=PENDING_BYTES,
                     error_cb=failed,
                     disconnected_cb=disconnected,
@@ -267,7 +287,7 @@ async def _close(client: Client) -> None:
     process.
     """
     try:
-        async with asyncio.timeout(3):
+        async with asyncio.timeout(DRAIN_S + 1):
             await client.drain()
     except (TimeoutError, nats.errors.Error):
         with contextlib.suppress(nats.errors.Error, TimeoutError):

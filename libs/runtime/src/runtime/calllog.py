@@ -6,7 +6,7 @@ leader, because decisions hang on it. Writing is in outbox.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 
 import nats.errors
@@ -29,9 +29,11 @@ _gaps = Counter("trunkline_log_gaps_total", "Times a follower had to fetch event
 
 BATCH = 512
 QUEUE = 4096
-"""Live events that a follower may be behind; past it the oldest go and are fetched again from the
-stream.
-"""
+"""Live events that a follower may be behind; past it they go and are fetched from the stream."""
+BATCH_S = 5
+"""Seconds to wait for one batch: a request that a dying NATS swallowed is asked again."""
+RETRY_S = 0.2
+LAG_TRIES = 25
 
 
 class Entry(Struct, frozen=True):
@@ -50,15 +52,22 @@ class CallLog:
     async def read(self, call: CallId, *, at_least: int = 0, timeout: float = 5) -> list[Entry]:
         """All events of a call in order. Events of a newer version are skipped.
 
-        ``at_least``: a sequence that must be among them; replicas may lag, so it is asked again
-        until it is. Raises NatsAway when the log does not answer within ``timeout`` seconds.
+        ``at_least``: a sequence that must have been reached; replicas may lag, so it is asked
+        again until it is. Raises NatsAway when the log does not answer within ``timeout`` seconds.
         """
+        subject = subjects.call_log(call)
         try:
             async with asyncio.timeout(timeout):
                 while True:
-                    entries = await self._read_from(subjects.call_log(call), {"seq": 1})
-                    if at_least == 0 or any(e.sequence >= at_least for e in entries):
-                        return entries
+                    with contextlib.suppress(NatsAway):
+                        entries: list[Entry] = []
+                        batch = await self._batch(subject, {"seq": 1})
+                        entries += batch.entries
+                        while batch.pending:
+                            batch = await self._batch(subject, {"seq": batch.reached + 1})
+                            entries += batch.entries
+                        if batch.reached >= at_least:
+                            return entries
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise NatsAway("the log does not answer") from None
@@ -75,18 +84,21 @@ class CallLog:
         assert found.seq is not None, "a stored message has a sequence"
         return Entry(found.seq, codec.decode_event(found.data or b""))
 
-    async def follow(self, since: datetime) -> AsyncIterator[list[Entry]]:
+    async def follow(self, since: datetime) -> AsyncGenerator[list[Entry]]:
         """Every event from ``since`` on, in order, each once, for ever: first the past in
         batches, then live.
 
         What the live subscription misses (NATS away, this reader too slow) is fetched from the
-        stream.
+        stream. Close it (``contextlib.aclosing``) when done.
         """
         arrivals: asyncio.Queue[Entry | None] = asyncio.Queue(QUEUE)
 
         def put(entry: Entry | None) -> None:
             if arrivals.full():
-                arrivals.get_nowait()  # seen as a gap below and fetched again
+                while not arrivals.empty():
+                    arrivals.get_nowait()
+                _gaps.inc()
+                entry = None  # look into the stream
             arrivals.put_nowait(entry)
 
         async def arrived(message: Msg) -> None:
@@ -96,78 +108,86 @@ class CallLog:
         live = await self._bus.subscribe(subjects.ALL_EVENTS, arrived)
         forget = self._bus.on_reconnect(lambda: put(None))
         try:
-            await self._bus.settle()
-            last = 0
+            with contextlib.suppress(nats.errors.Error):
+                await self._bus.settle()
+            last = wanted = tries = 0
             start: dict[str, object] = {"start_time": since.isoformat().replace("+00:00", "Z")}
             while True:
-                past = await self._patiently(start)
-                if past:
-                    last = past[-1].sequence
-                    yield past
+                batch = await self._patiently(start)
+                if batch.reached > last:
+                    last = batch.reached
+                    start = {"seq": last + 1}
+                    if batch.entries:
+                        yield batch.entries
+                if batch.pending:
+                    continue
+                if last < wanted and tries:  # a replica that lags behind what was seen live
+                    tries -= 1
+                    await asyncio.sleep(RETRY_S)
+                    continue
                 while True:
                     entry = await arrivals.get()
-                    if entry is None or (last and entry.sequence > last + 1):
-                        if entry is not None:
-                            _gaps.inc()
+                    if entry is None:
+                        break
+                    if last and entry.sequence > last + 1:
+                        _gaps.inc()
+                        wanted, tries = entry.sequence, LAG_TRIES
                         break
                     if entry.sequence > last:
                         last = entry.sequence
+                        start = {"seq": last + 1}
                         yield [entry]
-                if last:
-                    start = {"seq": last + 1}
         finally:
             forget()
             await live.stop()
 
-    async def _patiently(self, start: dict[str, object]) -> list[Entry]:
-        """``_read_from`` all logs, tried again until NATS answers."""
+    async def _patiently(self, start: dict[str, object]) -> "_Batch":
+        """The next batch of all logs, asked for again until NATS answers."""
         while True:
-            with contextlib.suppress(NatsAway, TimeoutError, nats.errors.Error):
-                async with asyncio.timeout(30):
-                    return await self._read_from(subjects.ALL_LOGS, start)
-            await asyncio.sleep(0.5)
+            with contextlib.suppress(NatsAway, TimeoutError):
+                async with asyncio.timeout(BATCH_S):
+                    return await self._batch(subjects.ALL_LOGS, start)
+            await asyncio.sleep(RETRY_S)
 
-    async def _read_from(self, subject: str, start: dict[str, object]) -> list[Entry]:
-        entries: list[Entry] = []
-        while True:
-            batch, pending = await self._batch(subject, start)
-            entries += batch
-            if pending == 0 or not batch:
-                return entries
-            start = {"seq": batch[-1].sequence + 1}
-
-    async def _batch(self, subject: str, start: dict[str, object]) -> tuple[list[Entry], int]:
-        """One direct get: entries and how many more match. Events that cannot be read are
-        skipped, once logged.
-        """
+    async def _batch(self, subject: str, start: dict[str, object]) -> "_Batch":
+        """One direct get. Events that cannot be read are skipped and logged. Raises NatsAway."""
         client = self._bus.client
         inbox = client.new_inbox()
         entries: list[Entry] = []
-        last_sequence = 0
-        replies = await client.subscribe(inbox)
+        reached = 0
         try:
-            request = codec.encode({"batch": BATCH, "next_by_subj": subject, **start})
-            await client.publish(f"$JS.API.DIRECT.GET.{CALLS.name}", request, reply=inbox)
-            async for message in replies.messages:
-                headers = message.headers or {}
-                status = headers.get("Status")
-                if status == "204":  # end of batch
-                    pending = int(headers.get("Nats-Num-Pending", "0"))
-                    if not entries and last_sequence and pending:
-                        return await self._batch(subject, {"seq": last_sequence + 1})
-                    return entries, pending
-                if status == "404":
-                    return entries, 0
-                if status is not None:
-                    raise NatsAway(f"the log answered {status}")
-                last_sequence = int(headers["Nats-Sequence"])
-                try:
-                    entries.append(Entry(last_sequence, codec.decode_event(message.data)))
-                except DecodeError as error:
-                    _log.warning("event not understood", sequence=last_sequence, reason=str(error))
-        except (nats.errors.OutboundBufferLimitError, nats.errors.ConnectionClosedError) as error:
+            replies = await client.subscribe(inbox)
+            try:
+                request = codec.encode({"batch": BATCH, "next_by_subj": subject, **start})
+                await client.publish(f"$JS.API.DIRECT.GET.{CALLS.name}", request, reply=inbox)
+                async for message in replies.messages:
+                    headers = message.headers or {}
+                    status = headers.get("Status")
+                    if status == "204":  # end of batch
+                        pending = int(headers.get("Nats-Num-Pending", "0")) if reached else 0
+                        return _Batch(entries, reached, pending)
+                    if status == "404":
+                        return _Batch(entries, reached, 0)
+                    if status is not None:
+                        raise NatsAway(f"the log answered {status}")
+                    reached = int(headers["Nats-Sequence"])
+                    try:
+                        entries.append(Entry(reached, codec.decode_event(message.data)))
+                    except DecodeError as error:
+                        _log.warning("event not understood", sequence=reached, reason=str(error))
+            finally:
+                with contextlib.suppress(nats.errors.Error):
+                    await replies.unsubscribe()
+        except nats.errors.Error as error:
             raise NatsAway("the log cannot be asked") from error
-        finally:
-            with contextlib.suppress(nats.errors.Error):
-                await replies.unsubscribe()
         raise NatsAway("the connection ended while reading the log")
+
+
+class _Batch(Struct, frozen=True):
+    """A part of the log: ``reached`` is the sequence it goes up to (0: nothing matched),
+    ``pending`` how many more match.
+    """
+
+    entries: list[Entry]
+    reached: int
+    pending: int

@@ -67,11 +67,9 @@ def _shape_exception(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutabl
     """The kind of an exception and where it was raised; its text may hold personal data and is
     left out.
     """
-    info = event.pop("exc_info", None)
+    info: object = event.pop("exc_info", None)
     if info:
         error = info if isinstance(info, BaseException) else sys.exc_info()[1]
-        if isinstance(info, tuple):
-            error = info[1]
         if error is not None:
             frames = traceback.extract_tb(error.__traceback__)[-8:]
             event["error"] = type(error).__name__

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 from nats import micro
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.micro.request import Request as MicroRequest
 from nats.micro.service import EndpointConfig, Service
@@ -17,7 +18,7 @@ from prometheus_client import Counter, Histogram
 from protocol import codec
 from protocol.errors import DecodeError
 from runtime import logging
-from runtime.bus import Bus
+from runtime.bus import DRAIN_S, Bus
 from runtime.errors import Refused
 from runtime.tasks import Tasks
 
@@ -81,7 +82,7 @@ async def serving(
         try:
             yield
         finally:
-            await _drain(service)
+            await _drain(bus, service)
             await tasks.finish()
 
 
@@ -128,13 +129,29 @@ def _spawning(endpoint: Endpoint, tasks: Tasks, slots: asyncio.Semaphore) -> Any
     return handle
 
 
-async def _drain(service: Service) -> None:
+async def _drain(bus: Bus, service: Service) -> None:
     # Service.stop() unsubscribes, which throws away requests that the server has already handed
-    # over. Draining the endpoints' own subscriptions first needs nats.micro's private attributes;
-    # there is no public way.
-    with contextlib.suppress(NatsError):
-        for endpoint in service._endpoints:  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
-            if endpoint._subscription is not None:  # pyright: ignore[reportPrivateUsage]
-                await endpoint._subscription.drain()  # pyright: ignore[reportPrivateUsage]
-        service._endpoints = []  # pyright: ignore[reportPrivateUsage]
-        await service.stop()
+    # over, and Subscription.drain() flushes once, which is no barrier behind its own UNSUB: what
+    # the server sends in between is lost. So the endpoints' subscriptions are drained here, by
+    # private attributes of nats-py; there is no public way.
+    client = bus.client
+    if client.is_closed:
+        return
+    subscriptions: list[Subscription] = [
+        endpoint._subscription  # pyright: ignore[reportPrivateUsage]
+        for endpoint in service._endpoints  # pyright: ignore[reportPrivateUsage, reportUnknownVariableType]
+        if endpoint._subscription is not None  # pyright: ignore[reportPrivateUsage]
+    ]
+    with contextlib.suppress(NatsError, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            for subscription in subscriptions:
+                await client._send_unsubscribe(subscription._id)  # pyright: ignore[reportPrivateUsage]
+            await bus.settle()  # past this the server hands over nothing more
+    for subscription in subscriptions:
+        await subscription._pending_queue.join()  # pyright: ignore[reportPrivateUsage]
+        subscription._stop_processing()  # pyright: ignore[reportPrivateUsage]
+        client._remove_sub(subscription._id)  # pyright: ignore[reportPrivateUsage]
+    service._endpoints = []  # pyright: ignore[reportPrivateUsage]
+    with contextlib.suppress(NatsError, TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            await service.stop()

@@ -28,7 +28,7 @@ from protocol.streams import (
 from runtime import logging
 from runtime.bus import Bus
 from runtime.calllog import CallLog
-from runtime.errors import NatsAway, StaleWriter
+from runtime.errors import NatsAway, Refused, StaleWriter
 from runtime.tasks import Tasks
 
 _log = logging.get("outbox")
@@ -68,7 +68,8 @@ class Outbox:
     def append(self, event: AnyEvent) -> Done:
         """Queue ``event``; the future gives its sequence once acked.
 
-        The future fails with StaleWriter when the log refuses it; it needs not be awaited.
+        The future fails with StaleWriter when the log refuses it, and with Refused when it can
+        never be written; it needs not be awaited.
         """
         done: Done = asyncio.get_running_loop().create_future()
         done.add_done_callback(_retrieved)
@@ -86,20 +87,21 @@ class Outbox:
     async def run(self) -> None:
         """Send what is queued, for ever. Cancel it after ``flush``."""
         while True:
-            while self._waiting:
-                event, done = self._waiting[0]
-                try:
-                    sequence = await self._send(event)
-                except StaleWriter as error:
-                    self.stale.set()
-                    done.set_exception(error)
-                else:
-                    if not done.done():
-                        done.set_result(sequence)
-                self._waiting.popleft()
-            self._empty.set()
+            await self._write_queued()
             self._more.clear()
             await self._more.wait()
+
+    async def finish(self, timeout: float) -> bool:
+        """Write what is still queued, without ``run``. False when ``timeout`` seconds did not
+        do.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._write_queued()
+        except TimeoutError:
+            _log.warning("events not written", call_id=self._call, waiting=len(self._waiting))
+            return False
+        return True
 
     async def flush(self, timeout: float) -> bool:
         """Wait until everything queued is acked or refused. False when ``timeout`` seconds did
@@ -112,6 +114,22 @@ class Outbox:
             _log.warning("events not written", call_id=self._call, waiting=len(self._waiting))
             return False
         return True
+
+    async def _write_queued(self) -> None:
+        while self._waiting:
+            event, done = self._waiting[0]
+            try:
+                sequence = await self._send(event)
+            except (StaleWriter, Refused) as error:
+                if isinstance(error, StaleWriter):
+                    self.stale.set()
+                if not done.done():  # whoever awaited it may have been cancelled, and it with them
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(sequence)
+            self._waiting.popleft()
+        self._empty.set()
 
     async def _send(self, event: AnyEvent) -> int:
         headers: dict[str, str] = {}
@@ -138,9 +156,11 @@ async def writing(
     try:
         yield outbox
     finally:
-        with contextlib.suppress(asyncio.CancelledError):
-            await outbox.flush(flush_s)
+        # An owner that fails cancels the runner together with this block, so the rest is written
+        # from here.
         runner.cancel()
+        await asyncio.wait({runner})
+        await outbox.finish(flush_s)
 
 
 async def publish(bus: Bus, event: AnyEvent, headers: dict[str, str] | None = None) -> int:
@@ -148,7 +168,7 @@ async def publish(bus: Bus, event: AnyEvent, headers: dict[str, str] | None = No
     sequence.
 
     Raises StaleWriter when an expectation in ``headers`` does not hold, NatsAway when there is no
-    answer.
+    answer, Refused when the event is larger than the server takes.
     """
     subject = subjects.log(event.call_id, name_of(event))
     try:
@@ -164,6 +184,9 @@ async def publish(bus: Bus, event: AnyEvent, headers: dict[str, str] | None = No
         if error.err_code != BUSY_LAST_SEQUENCE:
             _log.warning("log refused an event", event_name=name_of(event), code=error.err_code)
         raise NatsAway(f"the log answered {error.err_code}") from error
+    except nats.errors.MaxPayloadError as error:
+        _log.error("event too large", event_name=name_of(event))
+        raise Refused(413, "the event is larger than the server takes") from error
     except (NoStreamResponseError, nats.errors.Error, TimeoutError) as error:
         raise NatsAway("the log does not answer") from error
     _written.labels(name_of(event)).inc()
@@ -185,9 +208,10 @@ async def take(bus: Bus, event: AnyEvent, *, expected: int, timeout: float = 2) 
         async with asyncio.timeout(timeout):
             while True:
                 try:
-                    return await publish(bus, event, headers)
-                except StaleWriter:
-                    return await _settled(bus, event)
+                    try:
+                        return await publish(bus, event, headers)
+                    except StaleWriter:
+                        return await _settled(bus, event)
                 except NatsAway:
                     await asyncio.sleep(RETRY_S)
     except TimeoutError:

@@ -90,8 +90,7 @@ def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
                 raw, hints[field.name], strict=False, dec_hook=_construct
             )
         except msgspec.ValidationError as error:
-            secret = _base(field.type) is Secret
-            shown = "" if secret else f" (it is {text!r})"
+            shown = "" if _holds_secret(field.type) else f" (it is {text!r})"
             problems.append(f"{variable} cannot be used{shown}: {error}")
     if problems:
         raise SettingsError(problems)
@@ -116,6 +115,10 @@ def host_port(text: str, *, default_port: int) -> tuple[str, int]:
 
 def _base(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
+
+
+def _holds_secret(hint: Any) -> bool:
+    return hint is Secret or any(_holds_secret(part) for part in get_args(hint))
 
 
 def _is_list(hint: Any) -> bool:

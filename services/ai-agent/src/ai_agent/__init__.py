@@ -1,0 +1,1 @@
+"""Holds the conversation of a call: the OpenAI Realtime session, tools, transcript, usage."""

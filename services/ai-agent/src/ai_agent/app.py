@@ -1,0 +1,68 @@
+"""Composition root of ai-agent: settings -> bus -> tools -> assignments -> drain."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from openai import AsyncOpenAI
+
+from ai_agent.assignment import Assignments
+from ai_agent.settings import Settings
+from ai_agent.toolbox import Toolbox
+from ai_agent.worker import Worker
+from protocol import subjects
+from protocol.ids import worker_id
+from runtime import assistants, bus, logging
+from runtime.admin import Health
+from runtime.names import process_name
+from runtime.provision import provision
+from runtime.service import Shutdown, waiting
+from runtime.tasks import Tasks
+
+_log = logging.get("app")
+
+
+async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
+    """Hold calls until asked to stop, then drain."""
+    name = worker_id(settings.agent_worker or process_name("agent"))
+    profiles = assistants.load(Path(settings.assistants_dir))
+    async with (
+        bus.connect(settings, f"ai-agent/{name}", shutdown) as nats,
+        AsyncOpenAI(
+            api_key=settings.openai_api_key.reveal(), base_url=settings.openai_base_url or None
+        ) as client,
+        Tasks("agent") as tasks,
+    ):
+        health.add("nats", lambda: nats.connected)
+        await provision(nats, wait_s=settings.startup_wait_s, shutdown=shutdown)
+        toolbox = Toolbox(nats)
+        await _wait_for_tools(toolbox, profiles, settings.startup_wait_s, shutdown)
+        tasks.spawn(toolbox.follow(), "toolbox")
+        worker = Worker(name, settings, nats, client, toolbox, profiles)
+        assignments = Assignments(worker, tasks, build=version("ai-agent"))
+        requests = await nats.subscribe(subjects.agent_assign(name), assignments.requested)
+        await nats.settle()
+        tasks.spawn(assignments.announce(), "announce")
+        _log.info("serving", worker=name, slots=settings.agent_slots)
+        await shutdown.wait()
+        await requests.drain()
+        await assignments.drain(settings.agent_drain_s)
+
+
+async def _wait_for_tools(
+    toolbox: Toolbox, profiles: assistants.Assistants, wait_s: int, shutdown: Shutdown
+) -> None:
+    """A worker without its profiles' tools would only make excuses: wait for the services that
+    offer them.
+    """
+    wanted = {tool for loaded in profiles.all() for tool in loaded.assistant.tools}
+
+    async def attempt() -> str | None:
+        await toolbox.refresh()
+        missing = sorted(wanted - toolbox.names())
+        if missing:
+            return (
+                f"no service offers {', '.join(missing)}; start tool-runner or change the profile"
+            )
+        return None
+
+    await waiting("the profiles' tools", attempt, wait_s=wait_s, shutdown=shutdown)

@@ -1,0 +1,139 @@
+"""What a worker must know before it opens a session: who calls whom, the profile, the caller's
+record and todos.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ai_agent import prompt
+from ai_agent.realtime.commands import Command, session_update
+from ai_agent.worker import Worker
+from protocol import subjects
+from protocol.call import fold
+from protocol.errors import DecodeError
+from protocol.events import OfferedTool
+from protocol.ids import CallId, Epoch
+from protocol.todos import Caller, IdentifyCaller, ListTodos, TodoList
+from protocol.todos import Refused as TodoRefused
+from runtime import clock, logging
+from runtime.assistants import Assistant
+from runtime.calllog import CallLog
+from runtime.errors import NatsAway, NoAnswer, Refused, ServiceError
+
+_log = logging.get("brief")
+
+RECORDS_S = 1.5
+"""Seconds that the caller's record may take; the call goes on without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Everything a session of this call is made of."""
+
+    assistant: Assistant
+    sha256: str
+    model: str
+    transcription_model: str
+    instructions: str
+    tools: tuple[OfferedTool, ...]
+    caller: Caller | None
+    safety_id: str
+    greet: bool
+
+    def session_update(self) -> Command:
+        """The full ``session.update``."""
+        return session_update(
+            instructions=self.instructions,
+            voice=self.assistant.voice,
+            language=self.assistant.language,
+            transcription_model=self.transcription_model,
+            turn_detection=self.assistant.turn_detection,
+            tools=self.tools,
+            max_output_tokens=self.assistant.max_output_tokens,
+        )
+
+    def opened(self, session_id: str) -> dict[str, Any]:
+        """Fields of ``session_opened``."""
+        return {
+            "generation": 1,
+            "session_id": session_id,
+            "model": self.model,
+            "profile": self.assistant.name,
+            "profile_sha256": self.sha256,
+            "instructions": self.instructions,
+            "voice": self.assistant.voice,
+            "language": self.assistant.language,
+            "tools": self.tools,
+        }
+
+
+async def prepare(worker: Worker, call: CallId, epoch: Epoch) -> Brief:
+    """Fold the log, find the profile, look the caller up. Raises NatsAway, ServiceError without a
+    profile.
+    """
+    entries = await CallLog(worker.bus).read(call, at_least=epoch)
+    state = fold(call, ((entry.sequence, entry.event) for entry in entries))
+    loaded = worker.assistants.answering(state.called)
+    if loaded is None:
+        raise ServiceError("no assistant profile answers the called number")
+    assistant, settings = loaded.assistant, worker.settings
+    caller, listed = await _records(worker, state.caller, assistant.time_zone)
+    zone = caller.time_zone if caller is not None else assistant.time_zone
+    today = (
+        listed.today if listed is not None else clock.utc_now().astimezone(ZoneInfo(zone)).date()
+    )
+    return Brief(
+        assistant=assistant,
+        sha256=loaded.sha256,
+        model=assistant.model or settings.openai_model,
+        transcription_model=assistant.transcription_model or settings.openai_transcription_model,
+        instructions=prompt.instructions(
+            assistant.instructions,
+            today=today,
+            time_zone=zone,
+            caller=caller,
+            todos=listed.todos if listed is not None else (),
+        ),
+        tools=worker.toolbox.offered(assistant.tools),
+        caller=caller,
+        safety_id=_safety_id(settings.openai_api_key.reveal(), state.caller),
+        greet=not state.utterances,
+    )
+
+
+async def _records(
+    worker: Worker, number: str, time_zone: str
+) -> tuple[Caller | None, TodoList | None]:
+    """The caller's record and open todos; None for what cannot be had in time (tools then fail
+    honestly).
+    """
+    if not number:
+        return None, None
+    caller: Caller | None = None
+    try:
+        found: Caller | TodoRefused = await worker.bus.request(
+            subjects.callers("identify"),
+            IdentifyCaller(number, time_zone),
+            Caller,
+            timeout=RECORDS_S,
+        )
+        if not isinstance(found, Caller):
+            return None, None
+        caller = found
+        listed: TodoList = await worker.bus.request(
+            subjects.todos("list"), ListTodos(caller.caller_id), TodoList, timeout=RECORDS_S
+        )
+    except (NoAnswer, NatsAway, Refused, DecodeError) as error:
+        _log.warning("caller's records not had", kind=type(error).__name__)
+        return caller, None
+    return caller, listed
+
+
+def _safety_id(key: str, number: str) -> str:
+    """A stable id of the person for OpenAI, from which the number cannot be found without our
+    key.
+    """
+    return hmac.digest(key.encode(), number.encode(), hashlib.sha256).hex()[:32]

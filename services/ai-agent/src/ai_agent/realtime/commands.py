@@ -1,0 +1,98 @@
+"""Client events that we send to the Realtime API, as plain JSON values (OpenAI Realtime GA
+reference).
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
+
+from protocol.events import OfferedTool
+from protocol.ids import ItemId, ToolCallId
+from runtime.assistants import TurnDetection
+
+Command = dict[str, Any]
+
+PCMU = {"type": "audio/pcmu"}
+"""mu-law 8 kHz, Twilio's own format; takes no rate."""
+CONFIG_EVENT_ID = "trunkline-config"
+
+
+def session_update(
+    *,
+    instructions: str,
+    voice: str,
+    language: str,
+    transcription_model: str,
+    turn_detection: TurnDetection,
+    tools: tuple[OfferedTool, ...],
+    max_output_tokens: int,
+) -> Command:
+    """The whole session. The full audio block goes along each time: an update without a format
+    fell back to PCM in the field, which is noise on a phone.
+    """
+    return {
+        "type": "session.update",
+        "event_id": CONFIG_EVENT_ID,
+        "session": {
+            "type": "realtime",
+            "output_modalities": ["audio"],
+            "instructions": instructions,
+            "audio": {
+                "input": {
+                    "format": PCMU,
+                    "transcription": {"model": transcription_model, "language": language},
+                    "noise_reduction": None,
+                    "turn_detection": {
+                        "type": "server_vad",
+                        **asdict(turn_detection),
+                        "create_response": True,
+                        "interrupt_response": True,
+                    },
+                },
+                "output": {"format": PCMU, "voice": voice},
+            },
+            "tools": [
+                {
+                    "type": "function",
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": msgspec.json.decode(tool.parameters),
+                }
+                for tool in tools
+            ],
+            "tool_choice": "auto",
+            "max_output_tokens": max_output_tokens,
+            "truncation": "auto",
+        },
+    }
+
+
+def create_response(instructions: str | None = None) -> Command:
+    """Ask for a response, always in audio; ``instructions`` replace the session's for this one."""
+    response: dict[str, Any] = {"output_modalities": ["audio"]}
+    if instructions is not None:
+        response["instructions"] = instructions
+    return {"type": "response.create", "response": response}
+
+
+def cancel_response(response_id: str) -> Command:
+    return {"type": "response.cancel", "response_id": response_id}
+
+
+def tool_output(tool_call_id: ToolCallId, output: str) -> Command:
+    """The answer to a function call; ``output`` is JSON text."""
+    return {
+        "type": "conversation.item.create",
+        "item": {"type": "function_call_output", "call_id": tool_call_id, "output": output},
+    }
+
+
+def truncate(item_id: ItemId, audio_end_ms: int) -> Command:
+    """Keep the first ``audio_end_ms`` of an assistant's item: what the caller heard of it."""
+    return {
+        "type": "conversation.item.truncate",
+        "item_id": item_id,
+        "content_index": 0,
+        "audio_end_ms": audio_end_ms,
+    }

@@ -1,0 +1,90 @@
+"""The one gate for ``response.create`` (pure): never two responses at once, exactly one after all
+tool outputs.
+
+OpenAI answers a create during a response with ``conversation_already_has_active_response``;
+server VAD makes responses of its own at any time. So a create is kept until the running response
+is done, and skipped when a response that began after the outputs were accepted has already seen
+them.
+"""
+
+from ai_agent.realtime.commands import Command, create_response
+from protocol.ids import ToolCallId
+
+
+class ResponseGate:
+    """Knows the active response, creates under way, and tool calls without an output that was
+    seen.
+    """
+
+    def __init__(self) -> None:
+        self.active: str | None = None
+        self._asked = False
+        self._pending: list[str | None] = []
+        self._last_asked: str | None = None
+        self._running: set[ToolCallId] = set()
+        self._sent: set[ToolCallId] = set()
+        self._accepted: set[ToolCallId] = set()
+
+    def want(self, instructions: str | None = None) -> list[Command]:
+        """Ask for a response now or as soon as the gate is free."""
+        self._pending.append(instructions)
+        return self._next()
+
+    def tool_started(self, tool_call_id: ToolCallId) -> bool:
+        """A tool call was handed out. False when it was before (both done events name it)."""
+        if tool_call_id in self._running or tool_call_id in self._sent:
+            return False
+        self._running.add(tool_call_id)
+        return True
+
+    def output_sent(self, tool_call_id: ToolCallId) -> list[Command]:
+        """Its output is on the way to the model; the answer to all outputs is asked for after the
+        last.
+        """
+        self._running.discard(tool_call_id)
+        self._sent.add(tool_call_id)
+        return self._next()
+
+    def output_accepted(self, tool_call_id: ToolCallId) -> None:
+        """The conversation holds the output: a response that begins from here on sees it."""
+        self._accepted.add(tool_call_id)
+
+    def created(self, response_id: str) -> None:
+        """A response began, asked for by us or by server VAD."""
+        self.active = response_id
+        self._asked = False
+        self._sent -= self._accepted
+        self._accepted.clear()
+
+    def done(self, response_id: str) -> list[Command]:
+        """A response ended, however."""
+        if self.active == response_id:
+            self.active = None
+        return self._next()
+
+    def refused(self) -> None:
+        """Our create met a response not heard of yet: ask again when it is done."""
+        if self._asked:
+            self._asked = False
+            if self._last_asked is not None:  # plain creates are asked again by what made them due
+                self._pending.insert(0, self._last_asked)
+            elif not self._sent:
+                self._pending.insert(0, None)
+            # Until that response's own ``created`` arrives the gate must stay shut.
+            self.active = self.active or "unknown"
+
+    def waiting_for_tools(self) -> bool:
+        return bool(self._running)
+
+    def _next(self) -> list[Command]:
+        if self.active is not None or self._asked:
+            return []
+        if self._pending:
+            instructions = self._pending.pop(0)
+        elif self._sent and not self._running:
+            instructions = None
+        else:
+            return []
+        self._asked = True
+        self._last_asked = instructions
+        return [create_response(instructions)]

@@ -1,0 +1,23 @@
+"""What every call of a worker shares: the connections and catalogues made once at start."""
+
+from dataclasses import dataclass
+
+from openai import AsyncOpenAI
+
+from ai_agent.settings import Settings
+from ai_agent.toolbox import Toolbox
+from protocol.ids import WorkerId
+from runtime.assistants import Assistants
+from runtime.bus import Bus
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One agent process. ``name`` is its token in subjects."""
+
+    name: WorkerId
+    settings: Settings
+    bus: Bus
+    client: AsyncOpenAI
+    toolbox: Toolbox
+    assistants: Assistants
