@@ -77,7 +77,7 @@ async def test_a_taken_port_is_named(tmp_path: Path) -> None:
 
 async def test_a_death_at_start_carries_the_servers_own_reason(tmp_path: Path) -> None:
     (tmp_path / "jetstream").write_text("a file where the store's folder must be")
-    with pytest.raises(StartError, match="died at its start with code 1: .*not a directory"):
+    with pytest.raises(StartError, match=r"died at its start with code 1: .*not a directory"):
         await NatsServer.start(tmp_path)
 
 

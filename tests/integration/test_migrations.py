@@ -40,8 +40,8 @@ async def test_two_services_migrate_one_database_independently(
         *("todos", "history", "callers"),
         *("tool_runner_migrations", "dashboard_migrations"),
     }
-    assert not os.path.exists(tools / "schema.sql"), "no schema dump beside the migrations"
-    assert not os.path.exists(tmp_path / "db")
+    assert sorted(os.listdir(tmp_path)) == ["desk", "tools"], "no schema dump beside them"
+    assert all(name.endswith(("_todos.sql", "_callers.sql")) for name in os.listdir(tools))
 
 
 async def test_a_failing_file_is_named_with_the_databases_message(

@@ -23,8 +23,9 @@ class Ready(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"not yet")
     def log_message(self, *_): pass
 signal.signal(signal.SIGTERM, lambda *_: (print("bye", flush=True), sys.exit(3)))
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready)
 print("listening", flush=True)
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Ready).serve_forever()
+server.serve_forever()
 """
 STUBBORN = "import signal,time;signal.signal(15,lambda *_:0);print('up',flush=True);time.sleep(99)"
 
@@ -44,7 +45,7 @@ def alive(pid: int) -> bool:
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(20):
-        while alive(pid):
+        while alive(pid):  # noqa: ASYNC110 - nothing tells us of the end of another's child
             await asyncio.sleep(0.01)
 
 
@@ -128,6 +129,18 @@ async def test_kill_takes_grandchildren_along() -> None:
     process.kill()
     assert await process.wait() == -signal.SIGKILL
     await gone(grandchild)
+
+
+async def test_what_it_leaves_behind_in_its_group_does_not_outlive_it() -> None:
+    code = (
+        "import subprocess,sys;"
+        "p=subprocess.Popen([sys.executable,'-c','import time;time.sleep(99)']);"
+        "print('child',p.pid,flush=True);__import__('os')._exit(5)"
+    )
+    process = python("parent", code)
+    await process.start()
+    assert await process.wait() == 5
+    await gone(int(process.lines[-1].split()[1]))
 
 
 async def test_suspended_it_does_not_answer_and_resumed_it_does() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from testbed.data_folder import DataFolder
 from testbed.layout import SERVICES, Ports, StackConfig, migration_folders
+from testbed.nats_server import NatsServer
 from testbed.ports import LOOPBACK, is_free
 from testbed.process import Process, StartError
 from testbed.stack import Stack
@@ -118,6 +119,12 @@ async def test_single_processes_are_killed_restarted_and_added(config: StackConf
         stack.processes["ai-agent-1"].kill()
         assert "ai-agent-1 ended with code -9: serving" in await failed
         await stack.restart("ai-agent-1")
+        failed = asyncio.create_task(stack.failed())
+        await asyncio.sleep(0)
+        assert isinstance(stack.nats, NatsServer)
+        await stack.nats.kill()
+        assert "nats-server ended with code -9" in await failed
+        await stack.nats.restart()
         assert (await environment_of(stack, "ai-agent-1"))["AGENT_WORKER"] == "ai-agent-1"
         assert await stack.add_agent() == "ai-agent-3"
         assert (await environment_of(stack, "ai-agent-3"))["AGENT_WORKER"] == "ai-agent-3"

@@ -18,14 +18,15 @@ _STOP_S = 10.0
 
 
 class NatsServer:
-    """A running nats-server on loopback. `url` for clients, `monitor_url` for /varz, /jsz, ...
+    """A running nats-server on loopback. `url` for clients, `monitor_url` for /varz, /jsz, ...,
+    `process` for its output.
 
     Port and store stay the same over `kill` and `restart`, so clients reconnect and streams
     are still there.
     """
 
     def __init__(self, process: Process, port: int, monitor_port: int) -> None:
-        self._process = process
+        self.process = process
         self.port = port
         self.url = f"nats://{LOOPBACK}:{port}"
         self.monitor_url = f"http://{LOOPBACK}:{monitor_port}"
@@ -51,31 +52,31 @@ class NatsServer:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self.process.pid
 
     @property
     def running(self) -> bool:
-        return self._process.running
+        return self.process.running
 
     async def stop(self) -> None:
         """End it gracefully, also from suspension; the store stays."""
-        await self._process.stop(_STOP_S)
+        await self.process.stop(_STOP_S)
 
     async def kill(self) -> None:
         """SIGKILL, and wait until it is gone."""
-        self._process.kill()
-        await self._process.wait()
+        self.process.kill()
+        await self.process.wait()
 
     def suspend(self) -> None:
         """Freeze it (SIGSTOP): connections stay open, nothing answers."""
-        self._process.suspend()
+        self.process.suspend()
 
     def resume(self) -> None:
-        self._process.resume()
+        self.process.resume()
 
     async def restart(self) -> None:
         """Start again on the same port and store; stops it first if it runs."""
-        if self._process.running:
+        if self.process.running:
             await self.stop()
         await self._launch()
 
@@ -85,16 +86,16 @@ class NatsServer:
                 raise StartError(
                     f"port {port} for {what} is taken: stop what listens there or choose another"
                 )
-        await self._process.start()
+        await self.process.start()
         try:
-            await self._process.saw("Server is ready", _START_S)
+            await self.process.saw("Server is ready", _START_S)
             info = await self._info()
         except BaseException:
             await self.kill()
             raise
         if info.get("jetstream") is not True:
             await self.kill()
-            raise StartError(f"nats-server runs without JetStream: {self._process.complaint()}")
+            raise StartError(f"nats-server runs without JetStream: {self.process.complaint()}")
 
     async def _info(self) -> dict[str, Any]:
         """The INFO line that a NATS server sends first to every client."""

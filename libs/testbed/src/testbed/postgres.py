@@ -24,13 +24,14 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class Postgres:
-    """A running PostgreSQL on loopback, without TLS; `dsn` is its superuser and first database.
+    """A running PostgreSQL on loopback, without TLS; `dsn` is its superuser and first database,
+    `process` has its output.
 
     Port, password and data stay the same over `kill` and `restart`.
     """
 
     def __init__(self, process: Process, port: int, password: str) -> None:
-        self._process = process
+        self.process = process
         self.port = port
         self.dsn = f"postgres://postgres:{password}@{LOOPBACK}:{port}/postgres"
 
@@ -71,11 +72,11 @@ class Postgres:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self.process.pid
 
     @property
     def running(self) -> bool:
-        return self._process.running
+        return self.process.running
 
     async def create_database(self, name: str, *, template: str | None = None) -> str:
         """Make an empty database, or a copy of `template` that nobody is using; its dsn."""
@@ -83,23 +84,23 @@ class Postgres:
 
     async def stop(self) -> None:
         """End it in order (fast shutdown: open transactions are rolled back); data stay."""
-        await self._process.stop(_STOP_S, signal.SIGINT)
+        await self.process.stop(_STOP_S, signal.SIGINT)
 
     async def kill(self) -> None:
         """SIGKILL it with all its backends, and wait until they are gone."""
-        self._process.kill()
-        await self._process.wait()
+        self.process.kill()
+        await self.process.wait()
 
     def suspend(self) -> None:
         """Freeze it with all its backends: connections stay open, nothing answers."""
-        self._process.suspend()
+        self.process.suspend()
 
     def resume(self) -> None:
-        self._process.resume()
+        self.process.resume()
 
     async def restart(self) -> None:
         """Start again on the same port and data; stops it first if it runs."""
-        if self._process.running:
+        if self.process.running:
             await self.stop()
         await self._launch()
 
@@ -109,9 +110,9 @@ class Postgres:
                 f"port {self.port} for PostgreSQL is taken: stop what listens there or choose"
                 " another"
             )
-        await self._process.start()
+        await self.process.start()
         try:
-            await self._process.saw("ready to accept connections", _START_S)
+            await self.process.saw("ready to accept connections", _START_S)
             await self._answers()
         except BaseException:
             await self.kill()
@@ -132,7 +133,7 @@ class Postgres:
         except (OSError, TimeoutError) as error:
             raise StartError(f"PostgreSQL does not answer on port {self.port}: {error}") from error
         if kind != b"R":
-            raise StartError(f"PostgreSQL refuses logins: {self._process.complaint()}")
+            raise StartError(f"PostgreSQL refuses logins: {self.process.complaint()}")
 
 
 async def create_database(dsn: str, name: str, *, template: str | None = None) -> str:

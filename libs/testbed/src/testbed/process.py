@@ -87,30 +87,38 @@ class Process:
         self.lines.clear()
         launch = [sys.executable, "-I", "-S", str(_CHILD)]
         launch += [str(int(self._death_signal)), str(os.getpid()), str(self._uid)]
-        self._child = await asyncio.create_subprocess_exec(
-            *launch,
-            *self._argv,
-            env=self._env,
-            cwd=self._cwd,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            process_group=0,
-        )
-        assert self._child.stdout is not None, "stdout was asked for as a pipe"
-        self._pump = asyncio.create_task(
-            self._read(self._child.stdout), name=f"output of {self.name}"
-        )
+        # A pipe of our own: with asyncio's, the wait for the exit can last until every heir of
+        # the pipe is gone too (Python 3.11).
+        read_end, write_end = os.pipe()
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                *launch,
+                *self._argv,
+                env=self._env,
+                cwd=self._cwd,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=write_end,
+                stderr=asyncio.subprocess.STDOUT,
+                process_group=0,
+            )
+        except BaseException:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+        self._pump = asyncio.create_task(self._read(read_end), name=f"output of {self.name}")
 
     async def wait(self) -> int:
         """Wait for the exit and the rest of the output; returns the exit code."""
         code = await self._started().wait()
         if self._pump is not None:
-            # A grandchild that keeps the pipe open must not keep us waiting.
             _, unread = await asyncio.wait({self._pump}, timeout=_EOF_S)
-            for pump in unread:
-                pump.cancel()
-                await asyncio.wait({pump})
+            if unread:
+                # Left-overs of its group hold the pipe open; nothing may outlive its owner.
+                with suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                await asyncio.wait({self._pump}, timeout=_EOF_S)
+                self._pump.cancel()
         return code
 
     async def saw(self, text: str, timeout_s: float) -> None:
@@ -205,7 +213,11 @@ class Process:
         with suppress(ProcessLookupError):
             os.kill(pid, sig)
 
-    async def _read(self, stream: asyncio.StreamReader) -> None:
+    async def _read(self, read_end: int) -> None:
+        stream = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(read_end, "rb", 0)
+        )
         pending = b""
         try:
             while chunk := await stream.read(_MAX_LINE_BYTES):
@@ -218,6 +230,7 @@ class Process:
             if pending:
                 self._take(pending)
         finally:
+            transport.close()
             for _, found in self._watches:
                 if not found.done():
                     found.set_result(False)

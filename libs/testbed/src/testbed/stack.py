@@ -79,6 +79,8 @@ class Stack:
         Raises StartError in one sentence (a taken port, a folder in use, a process that died); by
         then all that was started has been stopped again.
         """
+        for known in (self.processes, self._services, self._admin_ports):
+            known.clear()
         try:
             await self._start_servers()
             for service in SERVICES:
@@ -130,8 +132,13 @@ class Stack:
         await self._all_ready([name])
 
     async def failed(self) -> str:
-        """Wait until any service has ended; one sentence that says which, how and its last word."""
-        waits = {asyncio.create_task(p.wait()): p for p in self.processes.values()}
+        """Wait until any process has ended, embedded servers included; one sentence that says
+        which, how and its last word."""
+        watched = list(self.processes.values())
+        for server in (self.nats, self.postgres):
+            if isinstance(server, NatsServer | Postgres):
+                watched.append(server.process)
+        waits = {asyncio.create_task(process.wait()): process for process in watched}
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:

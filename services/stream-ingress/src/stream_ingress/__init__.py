@@ -1,0 +1,1 @@
+"""stream-ingress: owns one Twilio media socket a call and speaks only NATS behind it."""

@@ -1,0 +1,1 @@
+"""Callers and todos in Postgres, and the tools that an assistant calls."""

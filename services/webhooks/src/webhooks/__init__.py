@@ -1,0 +1,1 @@
+"""Twilio's HTTP side of Trunkline: what a call does first, next and at its end."""

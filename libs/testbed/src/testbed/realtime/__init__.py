@@ -13,7 +13,7 @@ Exact tests script the model (see `script`):
     async with RealtimeServer(Scripts(script)) as server:              # one script a session
         client = AsyncOpenAI(base_url=server.base_url, api_key="any")
         ...
-        await script.finished()                                        # AssertionError names the step
+        await script.finished()                               # AssertionError names the step
 
 Parts of an answer: Say, CallTool, Fail, Incomplete, Pause, Emit, Drop. Steps: expect...,
 OnResponse, OnSpeech, AnyOrder(...), Emit, Drop. `tone(text, ms)` is what the caller must hear for
@@ -39,17 +39,16 @@ from testbed.realtime.minds import (
     Request,
     Say,
 )
-from testbed.realtime.script import (
+from testbed.realtime.script import Script, Scripts
+from testbed.realtime.server import RealtimeServer
+from testbed.realtime.steps import (
     AnyOrder,
     OnResponse,
     OnSpeech,
-    Script,
-    Scripts,
     expect,
     expect_output,
     expect_truncate,
 )
-from testbed.realtime.server import RealtimeServer
 from testbed.realtime.tones import position_ms, tone
 
 __all__ = [

@@ -232,7 +232,8 @@ def for_response(current: Mapping[str, Any], overrides: Any, *, voice_locked: bo
     """
     given: JsonObject = {} if overrides is None else _overrides(overrides, "response")
     output: JsonObject = given.pop("audio", {}).get("output", {})
-    result = copy.deepcopy(dict(current)) | {"conversation": "auto", "metadata": None} | given
+    result: JsonObject = copy.deepcopy(dict(current))
+    result |= {"conversation": "auto", "metadata": None} | given
     voice = current["audio"]["output"]["voice"]
     _guard_voice(voice, output.get("voice", voice), "response.audio.output.voice", voice_locked)
     result["audio"]["output"] |= output

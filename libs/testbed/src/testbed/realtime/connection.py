@@ -15,7 +15,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
-from testbed.realtime.schema import JsonObject
+from testbed.realtime.errors import ApiError
+from testbed.realtime.schema import JsonObject, as_object
 from testbed.realtime.session import Session
 
 OUTBOX_LIMIT = 20_000
@@ -38,8 +39,6 @@ class Connection:
         self.sent: list[JsonObject] = []
         """Server events in order of emission."""
         self.session: Session | None = None
-        self.close_code: int | None = None
-        """How the socket ended: the code of the close frame, 1006 without one; None while open."""
         self._websocket = websocket
         self._record = record
         self._outbox: asyncio.Queue[str | _Close] = asyncio.Queue(OUTBOX_LIMIT)
@@ -48,6 +47,11 @@ class Connection:
         self._flowing.set()
         self._tasks: asyncio.TaskGroup | None = None
         self._spawned: set[asyncio.Task[None]] = set()
+
+    @property
+    def close_code(self) -> int | None:
+        """How the socket ended: the code of the close frame, 1006 without one; None while open."""
+        return self._websocket.close_code
 
     async def run(self, session: Session, lifetime_s: float) -> None:
         """Serve until the socket closes; raises what a mind raised."""
@@ -64,7 +68,7 @@ class Connection:
                     task.cancel()
         finally:
             self._closing = True
-            self.close_code = self._websocket.close_code
+            session.close()
 
     # -- Host of the session
 
@@ -146,10 +150,10 @@ class Connection:
 
     def _keep(self, message: str | bytes) -> None:
         try:
-            event = json.loads(message)
-        except ValueError:
-            return
-        if isinstance(event, dict) and "audio" not in event:
+            event = as_object(json.loads(message), "event")
+        except (ValueError, ApiError):
+            return  # not an event; the session answers it with an error
+        if "audio" not in event:
             self.received.append(event)
 
 

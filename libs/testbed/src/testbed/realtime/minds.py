@@ -86,6 +86,8 @@ class Request:
     """A response.create, a turn that the VAD ended, or the idle time-out."""
     config: Mapping[str, Any]
     """Effective: the session's configuration with the overrides of response.create."""
+    instructions: str | None
+    """Those of the response.create itself, if it had any."""
     items: tuple[Item, ...]
     """The context, oldest first."""
     heard: Callable[[str], Awaitable[str]]
@@ -108,7 +110,7 @@ class Mind(Protocol):
     """Decides what one session hears and says."""
 
     def attach(self, controls: Controls) -> None:
-        """The session opened; called once, before session.created goes out."""
+        """The session opened; called once, after session.created."""
         ...
 
     def observe(self, event: Mapping[str, Any]) -> None:
@@ -125,4 +127,8 @@ class Mind(Protocol):
 
     def response_done(self, response: Mapping[str, Any]) -> None:
         """A response ended; `response` as in response.done."""
+        ...
+
+    def detach(self) -> None:
+        """The socket closed; a response that still ran was given up without response_done."""
         ...

@@ -57,8 +57,8 @@ async def perform(
     as_audio: bool,
 ) -> Outcome:
     """Send the events of all parts; `pace` = ms of audio sent per ms of time (0 = at once)."""
-    for part, following in itertools.zip_longest(parts, parts[1:]):
-        cut = isinstance(following, Incomplete)
+    for index, part in enumerate(parts):
+        cut = any(isinstance(following, Incomplete) for following in parts[index + 1 : index + 2])
         match part:
             case Say():
                 spoken = as_audio and part.as_audio

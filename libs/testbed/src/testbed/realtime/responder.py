@@ -81,7 +81,8 @@ class Responder:
         self._last_read = read
         running = self._running[writer.id] = _Running(writer)
         self._send([*writer.created(), self._rate_limits(read)])
-        request = Request(writer.id, cause, effective, items, self._heard)
+        asked = None if overrides is None else overrides.get("instructions")
+        request = Request(writer.id, cause, effective, asked, items, self._heard)
         running.task = self._host.spawn(self._perform(running, request))
 
     def cancel(self, response_id: str | None) -> None:

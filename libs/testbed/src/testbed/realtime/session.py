@@ -74,9 +74,13 @@ class Session:
     # -- the connection's side
 
     def open(self) -> None:
-        """Attach the mind and greet the client with session.created."""
-        self._mind.attach(self)
+        """Greet the client with session.created, then attach the mind."""
         self.emit({"type": "session.created", "session": self.config})
+        self._mind.attach(self)
+
+    def close(self) -> None:
+        """The socket closed."""
+        self._mind.detach()
 
     def receive(self, message: str | bytes) -> None:
         """One frame of the client's; a bad one is answered with an `error` event."""

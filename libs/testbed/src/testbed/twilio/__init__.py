@@ -5,7 +5,7 @@ For tests and the demo. Imports none of our packages and not the `twilio` SDK.
 
 from testbed.twilio.call import Call
 from testbed.twilio.ear import Ear, Sound, Spoken
-from testbed.twilio.faults import Callee, Faults, Timing
+from testbed.twilio.faults import Callee, Faults, RestFaults, Timing
 from testbed.twilio.media_stream import MediaStream, StreamEnd
 from testbed.twilio.phone import OutboundCall, SimulatedTwilio, TwilioAccount
 from testbed.twilio.rest import serve_rest
@@ -17,6 +17,7 @@ __all__ = [
     "Faults",
     "MediaStream",
     "OutboundCall",
+    "RestFaults",
     "SimulatedTwilio",
     "Sound",
     "Spoken",

@@ -36,6 +36,16 @@ class Faults:
     """Every media frame is sent twice, the second with the same counters."""
 
 
+@dataclass(slots=True)
+class RestFaults:
+    """Switches of the REST API, for every request from now on."""
+
+    delay_ms: float = 0.0
+    """The answer is that late; the effect is not (a create that times out has dialled)."""
+    refuse_status: int | None = None
+    """Answer with this HTTP status (429, 500, ...) and do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """How long the parts of the telephone network take, in milliseconds of real time."""

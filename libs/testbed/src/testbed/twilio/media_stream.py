@@ -100,13 +100,14 @@ class MediaStream:
             if self._socket is not None:
                 self._socket.transport.abort()
                 await self._socket.wait_closed()
-            self.playout.close(self._now_ms())
+            if not self._stopping:
+                self.playout.close(self._now_ms())
             self.end = self.end or StreamEnd("stopped", 0, "cancelled")
         return self.end
 
     def advance(self, now_ms: float) -> None:
         """Play what is due and echo the marks that were reached."""
-        if self._thawed.is_set():
+        if self._thawed.is_set() and not self._stopping:
             self._perform(self.playout.advance(now_ms))
 
     def send_frame(self, frame: bytes, captured_ms: float) -> None:
@@ -137,8 +138,9 @@ class MediaStream:
             broadcast([self._socket], frame)
 
     async def stop(self) -> None:
-        """End it as Twilio does: `stop`, then the close handshake, bounded."""
+        """End it as Twilio does: nothing is heard or echoed any more, `stop`, bounded close."""
         self._stopping = True
+        self.playout.close(self._now_ms())
         if self._socket is not None and self.end is None:
             self.thaw()
             if self.started_ms is not None:
@@ -206,7 +208,8 @@ class MediaStream:
             while True:
                 message = await socket.recv()
                 await self._thawed.wait()
-                self._perform(self.playout.receive(message, self._now_ms()))
+                if not self._stopping:
+                    self._perform(self.playout.receive(message, self._now_ms()))
         except ConnectionClosed as closed:
             return self._ending(closed)
         finally:

@@ -12,7 +12,7 @@ from typing import Self
 
 from testbed.twilio.call import Call
 from testbed.twilio.callbacks import Subscription
-from testbed.twilio.faults import Callee, Faults, Timing
+from testbed.twilio.faults import Callee, Faults, RestFaults, Timing
 from testbed.twilio.forms import CallFacts, new_sid
 from testbed.twilio.life import Network, Plan
 from testbed.twilio.program import Fetch, Inline
@@ -64,6 +64,8 @@ class SimulatedTwilio:
         self.account = account
         self.faults = faults or Faults()
         """Copied into every call when it begins."""
+        self.rest_faults = RestFaults()
+        """What its REST API does wrong."""
         self.callee = Callee()
         """How the far end of the next outbound calls behaves."""
         self.dialled = Callee()

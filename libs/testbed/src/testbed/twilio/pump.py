@@ -6,7 +6,7 @@ Started with the first line, ended with the last. Never knows what a line does w
 import asyncio
 from typing import Protocol
 
-STEP_S = 0.005
+STEP_S = 0.01
 
 
 class Ticking(Protocol):
@@ -18,7 +18,7 @@ class Ticking(Protocol):
 
 
 class Pump:
-    """Ticks every added line each 5 ms against the monotonic clock."""
+    """Ticks every added line each 10 ms against the monotonic clock."""
 
     def __init__(self) -> None:
         self._lines: dict[Ticking, None] = {}

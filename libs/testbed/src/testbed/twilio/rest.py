@@ -92,11 +92,11 @@ class RestApi:
                 time_limit_s=float(limit) if limit else None,
             )
         )
-        return JSONResponse(call_json(call), status_code=201)
+        return await self._answer(call, 201)
 
     async def _fetch(self, request: Request) -> Response:
         self._authenticate(request)
-        return JSONResponse(call_json(self._find(request)))
+        return await self._answer(self._find(request), 200)
 
     async def _list(self, request: Request) -> Response:
         self._authenticate(request)
@@ -147,7 +147,12 @@ class RestApi:
             raise RestError(21220, "Call is not in-progress. Cannot redirect.")
         else:
             call.update(instructions)
-        return JSONResponse(call_json(call))
+        return await self._answer(call, 200)
+
+    async def _answer(self, call: Call, status: int) -> Response:
+        shown = call_json(call)
+        await asyncio.sleep(self._twilio.rest_faults.delay_ms / 1000)
+        return JSONResponse(shown, status_code=status)
 
     def _authenticate(self, request: Request) -> None:
         account = self._twilio.account
@@ -160,6 +165,8 @@ class RestApi:
             raise RestError(20003, "Authenticate", 401)
         if request.path_params["account"] != account.sid:
             raise RestError(20404, "The requested account was not found", 404)
+        if (status := self._twilio.rest_faults.refuse_status) is not None:
+            raise RestError(20429 if status == 429 else 20500, "refused on request", status)
 
     def _find(self, request: Request) -> Call:
         call = self._twilio.calls.get(request.path_params["call"])
@@ -178,7 +185,12 @@ async def serve_rest(
     """
     with socket.create_server((host, port)) as listening:
         config = uvicorn.Config(
-            RestApi(twilio).app, lifespan="off", ws="none", log_config=None, access_log=False
+            RestApi(twilio).app,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,  # seconds; an answer held back is not waited for
         )
         server = _QuietServer(config)
         async with asyncio.TaskGroup() as group:

@@ -1,0 +1,102 @@
+"""Who may ask: the host and origin checks, and the headers that tell a browser what a page may do.
+
+Two ASGI middlewares around everything the desk serves. There is no login yet, so the host check
+also keeps a foreign page from reading the desk under a name of its own (DNS rebinding).
+"""
+
+from ipaddress import ip_address
+from typing import Literal
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard import metrics
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+_READING = {"GET", "HEAD", "OPTIONS"}
+
+Refusal = Literal["host", "origin"]
+
+
+class SafeHeaders:
+    """Adds the security headers to every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(_HEADERS)
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+class SameOrigin:
+    """Refuses requests under a foreign host name, and changes that another site asks for."""
+
+    def __init__(self, app: ASGIApp, *, url: str) -> None:
+        self._app = app
+        self._url = url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refused = refusal(scope["method"], Headers(scope=scope), self._url)
+        if refused is None:
+            await self._app(scope, receive, send)
+            return
+        metrics.changes_refused.labels(refused).inc()
+        if refused == "host":
+            text = f"This desk is at {self._url}; set DASHBOARD_URL if it should have this name.\n"
+            response = PlainTextResponse(text, status_code=421)
+        else:
+            text = f"Changes are only taken from pages of {self._url} (DASHBOARD_URL).\n"
+            response = PlainTextResponse(text, status_code=403)
+        await response(scope, receive, send)
+
+
+def refusal(method: str, headers: Headers, url: str) -> Refusal | None:
+    """Why a request is refused, or None. Pure.
+
+    Host must be the one of ``url``, an IP address or localhost. A change must come from our own
+    pages: Sec-Fetch-Site says so, or, from browsers and addresses without it (plain http on a
+    network), Origin is ``url``'s.
+    """
+    ours = urlsplit(url)
+    if not _host_is_known(headers.get("host", ""), ours.hostname or ""):
+        return "host"
+    if method in _READING:
+        return None
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return None if site in {"same-origin", "none"} else "origin"
+    return None if headers.get("origin") == f"{ours.scheme}://{ours.netloc}" else "origin"
+
+
+def _host_is_known(host: str, ours: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
+    if name in {ours, "localhost"}:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,57 @@
+"""What a person typed into the planner's form, and what is wrong with it (pure).
+
+Rules about todos belong to tool-runner; only what cannot be asked at all is caught here. Whatever
+was typed stays in the draft, so that a refused form comes back as it was sent.
+"""
+
+from collections.abc import Mapping
+from datetime import date
+from urllib.parse import parse_qsl
+
+from msgspec import Struct, field
+
+from protocol.todos import Refused, Todo
+
+MAX_BYTES = 64 * 1024
+FIELDS = ("description", "deadline")
+
+
+class Draft(Struct):
+    """A form's texts. ``problems``: a sentence by field, under ``""`` what is about no field."""
+
+    description: str = ""
+    deadline: str = ""
+    problems: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def day(self) -> date | None:
+        """The deadline as a day, or None when it is none."""
+        try:
+            return date.fromisoformat(self.deadline)
+        except ValueError:
+            return None
+
+    def refuse(self, refused: Refused) -> None:
+        """Put tool-runner's answer at the field that it names."""
+        at = refused.field if refused.field in FIELDS else ""
+        self.problems[at or ""] = refused.message
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """The fields of a urlencoded form; of a repeated one the last."""
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def draft(form: Mapping[str, str]) -> Draft:
+    """The form as a draft with the problems that can be seen without asking."""
+    typed = Draft(form.get("description", ""), form.get("deadline", ""))
+    if not typed.description.strip():
+        typed.problems["description"] = "Say what is to be done."
+    if typed.day is None:
+        typed.problems["deadline"] = "Choose a day, like 2026-11-24."
+    return typed
+
+
+def draft_of(todo: Todo) -> Draft:
+    """The form that edits ``todo``."""
+    return Draft(todo.description, todo.deadline.isoformat())

@@ -1,0 +1,85 @@
+"""Composition root of stream-ingress: bus, registry, sentences, server; then the drain."""
+
+import asyncio
+import contextlib
+
+from websockets.asyncio.server import Server, ServerConnection
+
+from runtime import bus as nats
+from runtime import logging
+from runtime.admin import Health
+from runtime.provision import provision
+from runtime.service import Shutdown
+from runtime.tasks import Tasks
+from stream_ingress import local_sentences
+from stream_ingress.admission import Admission
+from stream_ingress.connection import carry
+from stream_ingress.house import House
+from stream_ingress.legs import Legs
+from stream_ingress.metrics import Tally
+from stream_ingress.placement import Agents
+from stream_ingress.server import Gate, listening
+from stream_ingress.settings import Settings, ingress_name, stream_base
+
+_log = logging.get("app")
+
+LAST_WORDS_S = 5.0
+"""After the drain's time is up, what the open legs get to play out, say why, and close."""
+
+
+async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
+    """Carry calls until asked to stop, then drain."""
+    name, tally = ingress_name(settings), Tally()
+    sentences = local_sentences.load()
+    admission = Admission(
+        stream_base(settings), settings.twilio_auth_token, settings.stream_token_secret
+    )
+    async with nats.connect(settings, f"stream-ingress/{name}", shutdown) as bus:
+        health.add("nats", lambda: bus.connected)
+        await provision(bus, wait_s=settings.startup_wait_s, shutdown=shutdown)
+        legs, agents = Legs(bus, name, tally), Agents(bus)
+        house = House(
+            name=name,
+            account_sid=settings.twilio_account_sid,
+            bus=bus,
+            admission=admission,
+            agents=agents,
+            legs=legs,
+            sentences=sentences,
+            tally=tally,
+            hold_after_s=settings.hold_after_ms / 1000,
+            place_for_s=settings.place_for_s,
+        )
+
+        async def handle(socket: ServerConnection) -> None:
+            await carry(socket, house)
+
+        gate = Gate(admission, settings.ingress_slots)
+        async with (
+            Tasks("ingress") as tasks,
+            agents.following(),
+            legs.answering(),
+            listening(
+                handle, gate, host=settings.ingress_host, port=settings.ingress_port
+            ) as server,
+        ):
+            tasks.spawn(legs.beat(), "heartbeat")
+            health.add("listening", server.is_serving)
+            _log.info("listening", port=server.sockets[0].getsockname()[1], ingress=name)
+            await shutdown.wait()
+            await _drain(server, legs, settings.ingress_drain_s)
+
+
+async def _drain(server: Server, legs: Legs, drain_s: int) -> None:
+    """Take no new call; give open ones ``drain_s`` seconds, then hand them off by closing."""
+    _log.info("draining", legs=len(legs))
+    server.close(close_connections=False)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(drain_s):
+            await server.wait_closed()
+            return
+    _log.warning("drain time is up", legs=len(legs))
+    legs.end_all("handoff", within_s=LAST_WORDS_S)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2 * LAST_WORDS_S):
+            await server.wait_closed()

@@ -1,0 +1,225 @@
+"""The life of one leg: opened in the log, held by an agent, ended with its last words written.
+
+connection makes one once the token holds and hands it what comes from the socket. A leg owns its
+subscriptions, tasks and outbox; nothing of it is left when ``run`` returns.
+"""
+
+import asyncio
+import contextlib
+
+from msgspec import Struct
+from websockets.asyncio.server import ServerConnection
+
+from protocol import subjects
+from protocol.ids import CallId, Leg
+from protocol.line import Intent
+from protocol.stream_token import StreamToken
+from protocol.streams import REPUBLISHED_SEQUENCE
+from runtime import logging
+from runtime.calllog import CallLog
+from runtime.errors import NatsAway
+from runtime.outbox import writing
+from runtime.tasks import Tasks
+from stream_ingress import metrics
+from stream_ingress.holder import Holder
+from stream_ingress.house import House
+from stream_ingress.leg_log import LegLog
+from stream_ingress.line_in import LineIn
+from stream_ingress.line_out import LineOut, Message, Reports
+from stream_ingress.media_stream import POLICY_VIOLATION, Open
+from stream_ingress.outgoing import Outgoing
+from stream_ingress.ring import Ring
+
+_log = logging.get("leg")
+
+NORMAL = 1000
+INTERNAL_ERROR = 1011
+TRY_AGAIN_LATER = 1013
+SILENT_AFTER_S = 10
+"""Twilio sends frames all the time, silence included; a socket without any for so long is dead."""
+PLAYED_OUT_CAP_S = 5.0
+"""How long the last mark may take, beyond the audio that remains."""
+
+
+class Ending(Struct, frozen=True):
+    """How a leg ends: ``reason`` for the log (stop, closed, lost, or what was refused); code and
+    text of the close frame.
+    """
+
+    reason: str
+    code: int = NORMAL
+    text: str = ""
+
+
+class CallLeg:
+    """One leg. ``over`` ends it; the first reason counts."""
+
+    def __init__(
+        self, house: House, socket: ServerConnection, opened: Open, token: StreamToken
+    ) -> None:
+        self.call: CallId = opened.call_id
+        self._house = house
+        self._socket = socket
+        self._stream_id = opened.stream_id
+        self._token = token
+        self._notes = _log.bind(call_id=self.call)
+        self._log = LegLog(house.bus, self.call, house.name)
+        self._outgoing = Outgoing(socket, opened.stream_id)
+        self._newest_leg = 0
+        self._ending = False
+        self._serving: Tasks | None = None
+        self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        self.line_in = LineIn(house.bus, self.call, token.line_ms, house.tally)
+        self.line_out = LineOut(
+            house.bus,
+            self.call,
+            self._outgoing,
+            lambda: self.line_in.now_ms,
+            Reports(
+                finished=lambda item: self._log.heard(item, self.line_in.now_ms),
+                end=self.end,
+                holder=lambda epoch: self._holder.held_by(epoch),
+            ),
+            house.tally,
+        )
+        self._holder = Holder(
+            house,
+            self.call,
+            self.line_in,
+            self.line_out,
+            end=self.end,
+            over=lambda: self._over.done() or self._ending,
+        )
+
+    @property
+    def ring(self) -> Ring:
+        return self.line_in.ring
+
+    def over(self, ending: Ending) -> None:
+        """The leg ends now. Later calls change nothing."""
+        if not self._over.done():
+            self._over.set_result(ending)
+
+    def end(self, intent: Intent, *, within_s: float | None = None) -> None:
+        """Close with this intent once what was sent has been heard, or after ``within_s``.
+
+        Later calls change nothing.
+        """
+        if self._serving is not None and not self._ending:
+            self._ending = True
+            self._serving.spawn(self._play_out_and_close(intent, within_s), "end")
+
+    async def run(self, tasks: Tasks) -> None:
+        """Carry the leg to its end. ``tasks`` belongs to the socket, and outlives this."""
+        bus = self._house.bus
+        tasks.spawn(self._outgoing.run(), "writer")
+        async with contextlib.AsyncExitStack() as stack:
+            # Before the take and on the same connection, so its ack says that this is in place.
+            newer = await bus.subscribe(
+                subjects.event(self.call, "stream_started"), self._stream_started
+            )
+            stack.push_async_callback(newer.stop)
+            try:
+                if not await self._log.open(self._stream_id, self._token):
+                    await self._refuse(POLICY_VIOLATION, "used token")
+                    return
+            except NatsAway:
+                await self._refuse(TRY_AGAIN_LATER, "log away")
+                return
+            self._log.write_to(await stack.enter_async_context(writing(bus, self.call, tasks)))
+            stack.enter_context(self._house.legs.holding(self._log.leg, self))
+            self._notes.info("leg opened", leg=self._log.leg)
+            self._check_newest()
+            try:
+                ending = await self._serve()
+            except Exception:  # a boundary: the last words are written whatever failed
+                self._notes.exception("leg failed")
+                ending = Ending("failed", INTERNAL_ERROR, "internal error")
+                self.over(ending)
+            await self._finish(ending, tasks)
+
+    async def _serve(self) -> Ending:
+        """Everything between the opening and the end; gives the end's reason."""
+        async with contextlib.AsyncExitStack() as stack:
+            first = self._token.previous_leg == 0
+            for subscription in await self._holder.begin(self._log.leg, first=first):
+                stack.push_async_callback(subscription.stop)
+            reconnected = asyncio.Event()
+            stack.callback(self._house.bus.on_reconnect(reconnected.set))
+            async with Tasks("leg") as tasks:
+                self._serving = tasks
+                self._holder.run(tasks)
+                tasks.spawn(self._watching(), "watching")
+                tasks.spawn(self._rereading(reconnected), "rereading")
+                ending = await self._over
+                self._serving = None
+            return ending
+
+    async def _finish(self, ending: Ending, tasks: Tasks) -> None:
+        closing = tasks.spawn(self._socket.close(ending.code, ending.text), "close")
+        self.line_out.finish()
+        line = self.line_in
+        await self._log.stopped(ending.reason, line.now_ms, line.frames, line.dropped)
+        if ending.reason == "stop":
+            await self._log.hung_up()
+        known = ending.reason in ("stop", "closed", "lost")
+        metrics.ended.labels(ending.reason if known else "refused").inc()
+        self._notes.info(
+            "leg ended",
+            leg=self._log.leg,
+            reason=ending.reason,
+            frames=line.frames,
+            dropped_frames=line.dropped,
+        )
+        await asyncio.wait([closing])
+
+    async def _refuse(self, code: int, reason: str) -> None:
+        metrics.refused.labels(reason).inc()
+        self._notes.warning("socket refused", reason=reason)
+        self.over(Ending(reason, code, reason))
+        await self._socket.close(code, reason)
+
+    async def _play_out_and_close(self, intent: Intent, within_s: float | None) -> None:
+        await self.line_out.begin_end()
+        cap_s = self.line_out.remaining_ms / 1000 + PLAYED_OUT_CAP_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(cap_s if within_s is None else min(cap_s, within_s)):
+                await self.line_out.wait_played_out()
+        await self._log.closing(intent, self.line_in.now_ms)
+        self.over(Ending("closed", text=intent))
+
+    async def _stream_started(self, message: Message) -> None:
+        sequence = int((message.headers or {}).get(REPUBLISHED_SEQUENCE, "0"))
+        self._newest_leg = max(self._newest_leg, sequence)
+        self._check_newest()
+
+    def _check_newest(self) -> None:
+        if 0 < self._log.leg < self._newest_leg:
+            self.over(Ending("closed", text="a newer stream carries the call"))
+
+    async def _watching(self) -> None:
+        """A socket that gives or takes nothing is given up."""
+        frames, silent_s = -1, 0
+        while not self._outgoing.stuck.is_set() and silent_s < SILENT_AFTER_S:
+            frames, silent_s = (
+                self.line_in.frames,
+                (silent_s + 1 if frames == self.line_in.frames else 0),
+            )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._outgoing.stuck.wait()
+        self.over(Ending("lost", text="the socket is stuck"))
+
+    async def _rereading(self, reconnected: asyncio.Event) -> None:
+        """Events may have been missed while NATS was away: read the last ones again."""
+        while True:
+            await reconnected.wait()
+            reconnected.clear()
+            try:
+                last = await CallLog(self._house.bus).last(self.call, "stream_started")
+                self._newest_leg = Leg(last.sequence) if last is not None else Leg(0)
+                self._check_newest()
+                await self._holder.reread()
+            except NatsAway:
+                reconnected.set()
+                await asyncio.sleep(1)

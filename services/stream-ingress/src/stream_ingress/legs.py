@@ -1,0 +1,99 @@
+"""The legs that this process carries: answers ``replay`` from their rings and says every second
+which they are.
+
+app runs it; each leg adds itself while it is open.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Generator
+from typing import Protocol
+
+from protocol import codec, subjects
+from protocol.errors import DecodeError
+from protocol.ids import CallId, IngressId, Leg
+from protocol.line import Intent
+from protocol.placement import IngressAlive, ReplayRequest
+from runtime.bus import ERROR_CODE_HEADER, ERROR_HEADER, Bus
+from runtime.errors import NatsAway
+from stream_ingress import metrics
+from stream_ingress.line_out import Message
+from stream_ingress.metrics import Tally
+from stream_ingress.ring import Ring
+
+ALIVE_EVERY_S = 1.0
+
+
+class OpenLeg(Protocol):
+    """What is used of a leg here."""
+
+    @property
+    def call(self) -> CallId: ...
+    @property
+    def ring(self) -> Ring: ...
+    def end(self, intent: Intent, *, within_s: float | None = None) -> None: ...
+
+
+class Legs:
+    """Registry of open legs by number."""
+
+    def __init__(self, bus: Bus, name: IngressId, tally: Tally) -> None:
+        self._bus = bus
+        self._name = name
+        self._tally = tally
+        self._open: dict[Leg, OpenLeg] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextlib.contextmanager
+    def holding(self, number: Leg, leg: OpenLeg) -> Generator[None]:
+        """``leg`` is open during the block."""
+        self._open[number] = leg
+        metrics.legs_open.set(len(self._open))
+        try:
+            yield
+        finally:
+            del self._open[number]
+            metrics.legs_open.set(len(self._open))
+
+    def end_all(self, intent: Intent, *, within_s: float) -> None:
+        """Ask every open leg to end with this intent, played out or not after ``within_s``."""
+        for leg in tuple(self._open.values()):
+            leg.end(intent, within_s=within_s)
+
+    @contextlib.asynccontextmanager
+    async def answering(self) -> AsyncGenerator[None]:
+        """Answer ``replay`` during the block."""
+        subscription = await self._bus.subscribe(subjects.ingress_replay(self._name), self._replay)
+        try:
+            yield
+        finally:
+            await subscription.stop()
+
+    async def beat(self) -> None:
+        """Say every second, for ever, which legs are open; flush the audio path's counts."""
+        subject = subjects.ingress_alive(self._name)
+        while True:
+            with contextlib.suppress(NatsAway):
+                await self._bus.publish(subject, IngressAlive(self._name, tuple(self._open)))
+            self._tally.flush()
+            await asyncio.sleep(ALIVE_EVERY_S)
+
+    async def _replay(self, message: Message) -> None:
+        if not message.reply:
+            return
+        try:
+            wanted = codec.decode(ReplayRequest, message.data)
+        except DecodeError:
+            await self._fail(message.reply, 400, "cannot read the request")
+            return
+        leg = self._open.get(wanted.leg)
+        if leg is None or leg.call != wanted.call:
+            await self._fail(message.reply, 404, "no such leg here")
+            return
+        await self._bus.publish(message.reply, leg.ring.between(wanted.from_ms, wanted.to_ms))
+
+    async def _fail(self, reply: str, code: int, description: str) -> None:
+        headers = {ERROR_HEADER: description, ERROR_CODE_HEADER: str(code)}
+        await self._bus.publish(reply, None, headers=headers)

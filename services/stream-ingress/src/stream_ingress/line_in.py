@@ -1,0 +1,74 @@
+"""Caller to agent: every frame and key is put on the line's clock, ringed, and published once an
+agent holds the call.
+
+The reader of the socket calls it. Before ``go_live`` nothing is published: the agent asks replay
+for what the ring holds. Keys are never logged.
+"""
+
+import contextlib
+
+from protocol import line, subjects
+from protocol.ids import CallId, Leg
+from runtime.bus import Bus
+from runtime.errors import NatsAway
+from stream_ingress.line_clock import LineClock
+from stream_ingress.metrics import Tally
+from stream_ingress.ring import Ring
+from stream_ingress.twilio_messages import DtmfBody, MediaBody
+
+
+class LineIn:
+    """The caller's side of one leg, from ``start`` on; ``begins_ms`` from the token."""
+
+    def __init__(self, bus: Bus, call: CallId, begins_ms: int, tally: Tally) -> None:
+        self._bus = bus
+        self._call = call
+        self._tally = tally
+        self._clock = LineClock(begins_ms)
+        self._audio_subject = self._clock_subject = self._dtmf_subject = ""
+        self.ring = Ring(begins_ms)
+        self.frames = 0
+        self.dropped = 0
+
+    @property
+    def now_ms(self) -> int:
+        """The time on the line: line_ms of the next byte of audio."""
+        return self._clock.next_ms
+
+    def go_live(self, leg: Leg) -> None:
+        """An agent holds the call: publish from the next frame on, the clock first."""
+        self._audio_subject = subjects.in_audio(self._call, leg)
+        self._clock_subject = subjects.in_clock(self._call, leg)
+        self._dtmf_subject = subjects.in_dtmf(self._call, leg)
+        self._clock.unsay()
+
+    async def audio(self, media: MediaBody) -> None:
+        """One frame of the caller."""
+        payload = media.payload
+        if not payload:
+            return
+        clock = self._clock
+        gaps = clock.gaps
+        line_ms = clock.place(media.timestamp, len(payload))
+        self.ring.audio(line_ms, payload)
+        self.frames += 1
+        self._tally.frames_in += 1
+        if clock.gaps != gaps and self.frames > 1:
+            self._tally.gaps += 1
+        if not self._audio_subject:
+            return
+        if self._bus.connected and clock.due(line_ms):
+            with contextlib.suppress(NatsAway):
+                await self._bus.publish(self._clock_subject, line.Clock(line_ms))
+        if not await self._bus.publish_audio(self._audio_subject, payload):
+            clock.unsay()
+            self.dropped += 1
+            self._tally.dropped_in += 1
+
+    async def key(self, dtmf: DtmfBody) -> None:
+        """One key of the caller; Twilio gives it no time, so it gets the line's."""
+        line_ms = self.now_ms
+        self.ring.key(line_ms, dtmf.digit)
+        if self._dtmf_subject:
+            with contextlib.suppress(NatsAway):  # it stays in the ring, for a replay
+                await self._bus.publish(self._dtmf_subject, line.Dtmf(dtmf.digit, line_ms))

@@ -1,0 +1,225 @@
+"""Agent to caller: obeys the holder of the call, feeds Twilio and keeps the playback ledger.
+
+Handles ``call.<id>.out.*.*`` and the marks that Twilio echoes. Only the highest epoch seen is
+obeyed: an epoch is the place of its ``assigned`` in the log, so higher is newer.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from protocol import codec, line, subjects
+from protocol.audio import BYTES_PER_MS
+from protocol.ids import CallId, Epoch, ItemId, Leg
+from protocol.line import Intent, Playhead
+from runtime.bus import Bus
+from runtime.errors import NatsAway
+from stream_ingress.metrics import Tally
+from stream_ingress.outgoing import Outgoing
+from stream_ingress.playback import Effect, Finished, Playback, Reached, SendMark
+
+LOCAL = "local:"
+"""Items of ingress's own sentences begin so."""
+_PIECE = 200 * BYTES_PER_MS
+
+
+class Message(Protocol):
+    """What is used of a NATS message."""
+
+    @property
+    def subject(self) -> str: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def reply(self) -> str: ...
+    @property
+    def headers(self) -> dict[str, str] | None: ...
+
+
+class Reports(Struct, frozen=True):
+    """Whom the line tells: of the last word on an item, of an ``end``, of the first item of a
+    newer epoch.
+    """
+
+    finished: Callable[[Finished], None]
+    end: Callable[[Intent], None]
+    holder: Callable[[Epoch], None]
+
+
+class LineOut:
+    """The agent's side of one leg. ``now_ms`` reads the line's clock."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        call: CallId,
+        outgoing: Outgoing,
+        now_ms: Callable[[], int],
+        reports: Reports,
+        tally: Tally,
+    ) -> None:
+        self._bus = bus
+        self._call = call
+        self._outgoing = outgoing
+        self._now_ms = now_ms
+        self._reports = reports
+        self._tally = tally
+        self._playback = Playback()
+        self._epoch = Epoch(0)
+        self._audio_subject = ""
+        self._last_clear: line.Cleared | None = None
+        self._ending = False
+        self._local_plays = 0
+        self._progress = asyncio.Event()
+        self._floor = Epoch(0)
+        self._heard_subject = self._cleared_subject = ""
+
+    @property
+    def remaining_ms(self) -> int:
+        return self._playback.remaining_ms(self._now_ms())
+
+    def ledger(self) -> tuple[Playhead, ...]:
+        """Where every unfinished item stands now."""
+        return self._playback.ledger(self._now_ms())
+
+    async def wait_played_out(self) -> None:
+        """Return when all that was sent has been heard, or was cleared."""
+        while not self._playback.played_out:
+            self._progress.clear()
+            await self._progress.wait()
+
+    def open(self, leg: Leg, floor: Epoch) -> None:
+        """The leg has its number: answers go to its subjects. ``floor`` held the call on an
+        earlier leg: it and those before it are not obeyed here.
+        """
+        self._floor = floor
+        self._heard_subject = subjects.in_heard(self._call, leg)
+        self._cleared_subject = subjects.in_cleared(self._call, leg)
+
+    def finish(self) -> None:
+        """The leg is over: report the last word on every item."""
+        for effect in self._playback.end(self._now_ms()):
+            if isinstance(effect, Finished):
+                self._reports.finished(effect)
+
+    async def begin_end(self) -> None:
+        """From now on nothing new is played; what was sent gets its last marks."""
+        self._ending = True
+        await self._perform(self._playback.abandon())
+
+    async def obey(self, epoch: Epoch) -> None:
+        """A worker took the call: hear it, and nobody before it."""
+        if epoch <= self._epoch or epoch <= self._floor:
+            return
+        orphaned = bool(self._epoch)
+        self._epoch = epoch
+        self._audio_subject = subjects.out_audio(self._call, epoch)
+        self._last_clear = None
+        if orphaned:
+            await self._perform(self._playback.abandon())
+        self._reports.holder(epoch)
+
+    async def handle(self, message: Message) -> None:
+        """One message of ``call.<id>.out.*.*``."""
+        if message.subject == self._audio_subject:  # 50 a second; all else is rare
+            self._audio(message.data)
+            return
+        _, number, kind = message.subject.rsplit(".", 2)
+        epoch = Epoch(int(number)) if number.isdecimal() else Epoch(0)
+        if epoch < self._epoch or epoch <= self._floor:
+            self._tally.stale_out += 1
+            return
+        await self.obey(epoch)
+        match kind:
+            case "audio":
+                self._audio(message.data)
+            case "item":
+                await self._item(codec.decode(line.Item, message.data).item_id)
+            case "done":
+                await self._perform(
+                    self._playback.done(codec.decode(line.ItemDone, message.data).item_id)
+                )
+            case "clear":
+                await self._clear(codec.decode(line.Clear, message.data).n)
+            case "end":
+                self._reports.end(codec.decode(line.End, message.data).intent)
+            case _:
+                pass  # a kind of a newer version
+
+    async def play(self, name: str, audio: bytes) -> None:
+        """Play one of our own sentences, behind whatever plays."""
+        self._local_plays += 1
+        count = self._local_plays
+        item_id = ItemId(f"{LOCAL}{name}" if count == 1 else f"{LOCAL}{name}:{count}")
+        self._playback.item(item_id)
+        for start in range(0, len(audio), _PIECE):
+            self._send(audio[start : start + _PIECE])
+        await self._perform(self._playback.done(item_id))
+
+    async def echo(self, name: str) -> None:
+        """Twilio echoed a mark."""
+        await self._perform(self._playback.echo(name, self._now_ms()))
+        self._progress.set()
+
+    def _audio(self, audio: bytes) -> None:
+        if self._ending:
+            self._tally.dropped_out += 1
+        else:
+            self._send(audio)
+
+    def _send(self, audio: bytes) -> None:
+        if not audio:
+            return
+        mark = self._playback.audio(len(audio), self._now_ms())
+        if mark is None:
+            self._tally.dropped_out += 1
+            return
+        self._outgoing.media(audio)
+        self._tally.frames_out += 1
+        self._tally.bytes_out += len(audio)
+        if mark:
+            self._outgoing.mark(mark)
+
+    async def _item(self, item_id: ItemId) -> None:
+        if self._ending:
+            return
+        if any(item.startswith(LOCAL) for item in self._playback.unfinished):
+            await self._empty()
+        self._playback.item(item_id)
+
+    async def _clear(self, n: int) -> None:
+        last = self._last_clear
+        if last is None or n > last.n:
+            last = self._last_clear = line.Cleared(n, self._now_ms(), await self._empty())
+        elif n < last.n:
+            last = line.Cleared(n, last.line_ms)
+        await self._tell(self._cleared_subject, last)
+
+    async def _empty(self) -> tuple[Playhead, ...]:
+        heads, effects = self._playback.clear(self._now_ms())
+        self._outgoing.clear()
+        self._progress.set()
+        await self._perform(effects)
+        return heads
+
+    async def _perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case SendMark():
+                    self._outgoing.mark(effect.name)
+                case Reached() if effect.item_id.startswith(LOCAL):
+                    pass  # our own business
+                case Reached():
+                    heard = line.Heard(effect.item_id, effect.heard_ms, effect.done, self._now_ms())
+                    await self._tell(self._heard_subject, heard)
+                case Finished():
+                    self._reports.finished(effect)
+
+    async def _tell(self, subject: str, message: line.Heard | line.Cleared) -> None:
+        # Untold while NATS is away: the agent bounds its wait for a clear, and the next mark says
+        # more.
+        with contextlib.suppress(NatsAway):
+            await self._bus.publish(subject, message)

@@ -1,0 +1,71 @@
+"""The composition root of tool-runner: database and bus in, three services out."""
+
+import os
+import re
+import socket
+
+from runtime import bus as nats
+from runtime import logging, micro
+from runtime.admin import Health
+from runtime.service import Shutdown
+from runtime.tasks import Tasks
+from tool_runner import database, idempotency
+from tool_runner.callers.directory import Directory
+from tool_runner.endpoints import ToolEndpoints
+from tool_runner.settings import Settings
+from tool_runner.todos.planner import Planner
+from tool_runner.todos.tools import CATALOG
+
+_log = logging.get("app")
+
+
+async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
+    """Answer ``tools.*``, ``todos.*`` and ``callers.*`` until asked to stop, then finish what is
+    in work.
+    """
+    name = settings.tool_runner_name or _process_name()
+    # Ready only once it serves; the entries take turns as the parts come up.
+    serving = False
+    health.add("starting", lambda: serving)
+    async with (
+        database.connect(
+            settings.database_url,
+            size=settings.database_pool,
+            wait_s=settings.startup_wait_s,
+            shutdown=shutdown,
+        ) as db,
+        nats.connect(settings, f"tool-runner.{name}", shutdown) as bus,
+        Tasks("tool-runner") as tasks,
+    ):
+        health.add("database", lambda: db.up)
+        health.add("nats", lambda: bus.connected)
+        tasks.spawn(db.watch(), "watch")
+        tasks.spawn(idempotency.forgetting(db, settings.tool_results_days), "forget")
+        async with (
+            micro.serving(
+                bus,
+                name="tools",
+                description="Tools that an assistant calls for its caller",
+                endpoints=ToolEndpoints(CATALOG, db, bus).endpoints(),
+            ),
+            micro.serving(
+                bus,
+                name="todos",
+                description="The planner: todos of a caller",
+                endpoints=Planner(db, bus).endpoints(),
+            ),
+            micro.serving(
+                bus,
+                name="callers",
+                description="Callers by number",
+                endpoints=Directory(db).endpoints(),
+            ),
+        ):
+            serving = True
+            _log.info("serving", worker=name, tools=[tool.name for tool in CATALOG])
+            await shutdown.wait()
+
+
+def _process_name() -> str:
+    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:100]
+    return f"{host}-{os.getpid()}"

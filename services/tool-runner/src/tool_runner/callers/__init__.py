@@ -1,0 +1,1 @@
+"""Callers: the people with a number who own the todos."""

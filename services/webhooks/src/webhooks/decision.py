@@ -1,0 +1,181 @@
+"""What a call does next, decided from its log alone. Pure.
+
+Called by stream_ended (Twilio asks after a stream) and status (why did the call end?). It never
+reads the log, writes an event or builds TwiML.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct, field
+
+from protocol.events import (
+    AnyEvent,
+    CallEnded,
+    EndReason,
+    Resuming,
+    Ringing,
+    StreamClosing,
+    StreamStarted,
+    StreamStopped,
+)
+from protocol.ids import EventId, Leg
+
+Apology = Literal["unavailable", "busy", "lost", "no_transfer"]
+"""What the caller is told before we hang up; the sentences are in twiml."""
+RESUMINGS = 3
+"""New streams that one call is offered within WINDOW_S; a broken ingress must not loop for ever."""
+WINDOW_S = 60
+TERMINAL: dict[str, EndReason] = {
+    "completed": "completed",
+    "busy": "busy",
+    "no-answer": "no_answer",
+    "canceled": "canceled",
+    "failed": "failed",
+}
+"""Twilio's final call statuses and the reason each gives when the log knows no better."""
+
+
+class Placed(Struct, frozen=True):
+    """A resuming and its place in the log."""
+
+    sequence: int
+    event: Resuming
+
+
+class Story(Struct):
+    """The part of a call's log that decisions hang on. ``leg`` 0: no stream was ever opened.
+
+    ``closing`` and ``stopped`` are those of the newest leg: an older one may still write.
+    """
+
+    ringing: Ringing | None = None
+    leg: Leg = Leg(0)
+    started: StreamStarted | None = None
+    closing: StreamClosing | None = None
+    stopped: StreamStopped | None = None
+    ended: CallEnded | None = None
+    resumings: list[Placed] = field(default_factory=list[Placed])
+
+
+def tell(entries: Iterable[tuple[int, AnyEvent]]) -> Story:
+    """The story of one call from its log in order; an event resent under its id counts once."""
+    story = Story()
+    seen: set[EventId] = set()
+    for sequence, event in entries:
+        if event.id in seen:
+            continue
+        seen.add(event.id)
+        match event:
+            case Ringing():
+                story.ringing = event
+            case StreamStarted():
+                story.leg, story.started = Leg(sequence), event
+                story.closing = story.stopped = None
+            case StreamClosing() if event.leg == story.leg:
+                story.closing = event
+            case StreamStopped() if event.leg == story.leg:
+                story.stopped = event
+            case Resuming():
+                story.resumings.append(Placed(sequence, event))
+            case CallEnded():
+                story.ended = story.ended or event
+            case _:
+                pass
+    return story
+
+
+class HangUp(Struct, frozen=True):
+    """End the call. ``reason``: what to write as call_ended; None when the log has it."""
+
+    reason: EndReason | None = None
+
+
+class Apologise(Struct, frozen=True):
+    """Say ``apology``, end the call and write call_ended with ``reason``."""
+
+    apology: Apology
+    reason: EndReason
+
+
+class NewStream(Struct, frozen=True):
+    """Open a stream that succeeds ``previous_leg`` and begins at ``line_ms``.
+
+    ``expected``: sequence of the resuming that must still be the last when ours is taken (0:
+    none); None when this very request has taken it before.
+    """
+
+    previous_leg: Leg
+    line_ms: int
+    because: str
+    expected: int | None
+
+
+Decision = HangUp | Apologise | NewStream
+
+
+def decide(story: Story, *, call_status: str, request: EventId, now: datetime) -> Decision:
+    """What follows a stream that has ended.
+
+    ``call_status`` is Twilio's word in the request. ``request`` is the event id that a resuming
+    made for this request has, the same when Twilio repeats it.
+    """
+    if story.ended is not None:
+        return HangUp()
+    if call_status in TERMINAL:
+        return HangUp(end_reason(call_status, story))
+    if story.started is None:
+        return Apologise("unavailable", "failed")
+    if story.closing is None:
+        return _successor(story, story.started, "leg lost", request, now)
+    match story.closing.intent:
+        case "hangup":
+            return HangUp("assistant_hung_up")
+        case "busy":
+            return Apologise("busy", "busy")
+        case "transfer":
+            # No profile names a human number to dial, so the honest answer is that nobody is there.
+            return Apologise("no_transfer", "failed")
+        case "handoff":
+            return _successor(story, story.started, "handoff", request, now)
+
+
+def end_reason(status: str, story: Story) -> EndReason:
+    """Why a call ended that Twilio reports as over with ``status``, a key of TERMINAL."""
+    if status != "completed":
+        return TERMINAL[status]
+    match story.closing and story.closing.intent:
+        case "hangup":
+            return "assistant_hung_up"
+        case "transfer":
+            return "transferred"
+        case "busy":
+            return "busy"
+        case _:
+            return "caller_hung_up" if story.started is not None else "completed"
+
+
+def _successor(
+    story: Story, started: StreamStarted, because: str, request: EventId, now: datetime
+) -> Decision:
+    expected: int | None = story.resumings[-1].sequence if story.resumings else 0
+    if any(placed.event.id == request for placed in story.resumings):
+        expected = None
+    elif sum(_recent(placed.event, now) for placed in story.resumings) >= RESUMINGS:
+        return Apologise("lost", "lost")
+    return NewStream(story.leg, _line_ms(story, started, now), because, expected)
+
+
+def _recent(event: Resuming, now: datetime) -> bool:
+    return (now - event.at).total_seconds() < WINDOW_S
+
+
+def _line_ms(story: Story, started: StreamStarted, now: datetime) -> int:
+    """Where the next leg begins on the call's line: never before a point that is known."""
+    known = [e.line_ms for e in (story.stopped, story.closing) if e is not None]
+    if not known:
+        # Nobody saw the end of the leg: the wall clock is all there is to estimate it by.
+        elapsed = int((now - started.at).total_seconds() * 1000)
+        known.append(started.line_ms + elapsed)
+    return max(started.line_ms, *known)

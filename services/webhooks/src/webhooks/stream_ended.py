@@ -1,0 +1,120 @@
+"""POST /twilio/stream-ended, the action of <Connect>: Twilio asks what follows a stream that ended.
+
+The shell around decision: reads the log, writes what was decided, answers with TwiML.
+"""
+
+from urllib.parse import parse_qs
+
+from starlette.responses import Response
+
+from protocol import ids
+from protocol.ids import EventId
+from protocol.stream_token import LIFETIME_S
+from runtime import clock, logging
+from runtime.errors import NatsAway
+from webhooks import metrics, paths, twiml
+from webhooks.answers import document
+from webhooks.decision import TERMINAL, Apologise, Decision, HangUp, NewStream, decide
+from webhooks.record import Record
+from webhooks.settings import Settings
+from webhooks.signature import SignedForm
+from webhooks.stream_token import Offers
+
+_log = logging.get("stream-ended")
+
+LOG_S = 1.0
+"""Seconds that each of reading and writing the log may take: the caller hears silence meanwhile."""
+ASKED_AGAIN = "asked_again"
+
+
+class StreamEnded:
+    """The action webhook."""
+
+    def __init__(self, record: Record, offers: Offers, settings: Settings) -> None:
+        self._record = record
+        self._offers = offers
+        self._again = f"{settings.public_base}{paths.STREAM_ENDED}?{ASKED_AGAIN}=1"
+
+    async def answer(self, form: SignedForm) -> Response:
+        """The TwiML of what decision.decide says of the call's log.
+
+        Without the log nobody knows which leg a new stream would succeed, and the ingress could
+        not open it either: the caller is kept a moment and Twilio asks once more, then apology.
+        """
+        request = _request(form)
+        try:
+            story = await self._record.story(form.call, timeout=LOG_S)
+            decision = decide(
+                story,
+                call_status=form.get("CallStatus"),
+                request=request,
+                now=clock.utc_now(),
+            )
+            if isinstance(decision, NewStream):
+                await self._take(form, request, decision)
+        except NatsAway:
+            metrics.log_away.labels("stream-ended").inc()
+            return self._without_log(form)
+        await self._write_end(form, decision)
+        metrics.decisions.labels(type(decision).__name__).inc()
+        _log.info("stream ended", call_id=form.call, decision=type(decision).__name__)
+        return document(self._twiml(form, decision))
+
+    def _twiml(self, form: SignedForm, decision: Decision) -> str:
+        match decision:
+            case HangUp():
+                return twiml.hang_up()
+            case Apologise():
+                return twiml.apologise(decision.apology)
+            case NewStream():
+                return self._offers.twiml(
+                    form,
+                    previous_leg=decision.previous_leg,
+                    line_ms=decision.line_ms,
+                    expires=int(clock.unix_now()) + LIFETIME_S,
+                )
+
+    async def _take(self, form: SignedForm, request: EventId, decision: NewStream) -> None:
+        """Write ``resuming``. Who loses offers the same stream: the log lets one socket open it."""
+        if decision.expected is None:
+            return
+        first = await self._record.resuming(
+            form.call,
+            request,
+            previous_leg=decision.previous_leg,
+            because=decision.because,
+            expected=decision.expected,
+            timeout=LOG_S,
+        )
+        _log.info("call resumed", call_id=form.call, because=decision.because, first=first)
+
+    async def _write_end(self, form: SignedForm, decision: Decision) -> None:
+        """Write ``call_ended`` if decided; the answer does not wait for a log that is away."""
+        if isinstance(decision, NewStream) or decision.reason is None:
+            return
+        status = form.get("CallStatus")
+        try:
+            await self._record.ended(
+                form.call,
+                decision.reason,
+                status=status if status in TERMINAL else "",
+                timeout=LOG_S,
+            )
+        except NatsAway:
+            # The status callback says it again.
+            _log.warning("end of call not written: the log is away", call_id=form.call)
+
+    def _without_log(self, form: SignedForm) -> Response:
+        _log.warning("stream ended while the log is away", call_id=form.call)
+        if form.get("CallStatus") in TERMINAL:
+            return document(twiml.hang_up())
+        if ASKED_AGAIN in parse_qs(form.query):
+            return document(twiml.apologise("unavailable"))
+        return document(twiml.ask_again(self._again))
+
+
+def _request(form: SignedForm) -> EventId:
+    """The id of the resuming that this request may write; a retry by Twilio has the same."""
+    if not form.idempotency_token:
+        return ids.new_event_id()
+    return ids.caused_event_id("stream_ended", form.call, form.idempotency_token)

@@ -1,0 +1,52 @@
+"""Offers of a media stream: the token that a new leg needs, and the TwiML around it.
+
+Called by voice (first leg) and stream_ended (successors). stream-ingress checks the token; its
+format is protocol.stream_token.
+"""
+
+from protocol import stream_token
+from protocol.ids import Leg
+from protocol.stream_token import StreamToken
+from webhooks import paths, twiml
+from webhooks.settings import Settings
+from webhooks.signature import SignedForm
+
+NUMBER_BYTES = 96
+"""UTF-8 bytes that are kept of a number or SIP address; two of them fit into a token."""
+
+
+class Offers:
+    """Makes the TwiML that connects a call with stream-ingress."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._secret = settings.stream_token_secret[0]
+        self._action = settings.public_base + paths.STREAM_ENDED
+        self._status_callback = settings.public_base + paths.STREAM_STATUS
+        self._stream_url = settings.stream_base + paths.MEDIA
+
+    def twiml(self, form: SignedForm, *, previous_leg: Leg, line_ms: int, expires: int) -> str:
+        """TwiML for a leg after ``previous_leg`` (0: the first). ``expires`` is Unix seconds."""
+        token = StreamToken(
+            call=form.call,
+            previous_leg=previous_leg,
+            caller=number(form.get("From")),
+            called=number(form.get("To")),
+            channel="phone",
+            expires=expires,
+            line_ms=line_ms,
+        )
+        return twiml.connect(
+            action=self._action,
+            stream_url=self._stream_url,
+            status_callback=self._status_callback,
+            token=stream_token.mint(token, self._secret.reveal()),
+        )
+
+
+def number(text: str) -> str:
+    """``text`` (From or To: E.164, ``anonymous``, a SIP address, anything) within our bounds.
+
+    Characters that JSON would escape are left out, so that the bound holds in a token too.
+    """
+    plain = "".join(c for c in text[:1024] if c.isprintable() and c not in '"\\')
+    return plain.encode()[:NUMBER_BYTES].decode(errors="ignore")

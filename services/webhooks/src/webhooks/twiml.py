@@ -1,0 +1,64 @@
+"""The TwiML documents that webhooks answers with, and every sentence that Twilio speaks for us.
+
+Pure builders over Twilio's SDK, called by voice and stream_ended.
+"""
+
+from typing import Any
+
+from twilio.twiml.voice_response import VoiceResponse
+
+from protocol import stream_token
+from webhooks.decision import Apology
+
+SENTENCES: dict[Apology, str] = {
+    "unavailable": "We are sorry, we cannot take your call at the moment. "
+    "Please try again later. Goodbye.",
+    "busy": "We are sorry, everybody is busy at the moment. Please call again later. Goodbye.",
+    "lost": "We are sorry, the connection was lost and could not be restored. "
+    "Please call again. Goodbye.",
+    "no_transfer": "We are sorry, nobody is available to take over your call. "
+    "Please call again later. Goodbye.",
+}
+ONE_MOMENT = "One moment, please."
+WAIT_S = 2
+"""Seconds of silence before Twilio asks again."""
+
+
+def connect(*, action: str, stream_url: str, status_callback: str, token: str) -> str:
+    """Connect the call with the media socket at ``stream_url``; ``action`` is asked when it ends.
+
+    The apology behind it is a net: with an action Twilio goes there, not to the next verb. The
+    URL has no query string, which Twilio does not support on streams (error 31920).
+    """
+    response: Any = VoiceResponse()
+    stream = response.connect(action=action, method="POST").stream(
+        url=stream_url, status_callback=status_callback
+    )
+    stream.parameter(name=stream_token.PARAMETER, value=token)
+    response.say(SENTENCES["unavailable"])
+    response.hangup()
+    return str(response)
+
+
+def apologise(apology: Apology) -> str:
+    """Say the apology and end the call."""
+    response: Any = VoiceResponse()
+    response.say(SENTENCES[apology])
+    response.hangup()
+    return str(response)
+
+
+def hang_up() -> str:
+    """End the call without a word."""
+    response: Any = VoiceResponse()
+    response.hangup()
+    return str(response)
+
+
+def ask_again(url: str) -> str:
+    """Keep the caller for a moment, then ask ``url`` what to do."""
+    response: Any = VoiceResponse()
+    response.say(ONE_MOMENT)
+    response.pause(length=WAIT_S)
+    response.redirect(url, method="POST")
+    return str(response)

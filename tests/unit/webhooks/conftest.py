@@ -1,0 +1,109 @@
+"""A call's log in the making, for the tests of decision."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from protocol import events as e
+from protocol.ids import CallId, EventId, IngressId, ItemId, Leg, StreamId
+from protocol.line import Intent
+from webhooks.decision import Decision, Story, decide, tell
+
+CALL = CallId("CA" + "1" * 32)
+T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+class Log:
+    """A call's log in the making: sequences with gaps, as other calls leave them."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, e.AnyEvent]] = []
+
+    def _add(self, event: e.AnyEvent) -> int:
+        sequence = self.entries[-1][0] + 3 if self.entries else 11
+        self.entries.append((sequence, event))
+        return sequence
+
+    def _common(self, after_s: float) -> dict[str, object]:
+        return {
+            "id": EventId(f"e{len(self.entries)}"),
+            "call_id": CALL,
+            "at": T0 + timedelta(seconds=after_s),
+            "service": "test",
+            "worker": "w",
+        }
+
+    def rang(self) -> int:
+        return self._add(e.Ringing(**self._common(0), caller="a", called="b"))
+
+    def started(self, after_s: float = 1, line_ms: int = 0, previous: int = 0) -> Leg:
+        return Leg(
+            self._add(
+                e.StreamStarted(
+                    **self._common(after_s),
+                    stream_id=StreamId("MZ" + "0" * 32),
+                    ingress=IngressId("i"),
+                    previous_leg=Leg(previous),
+                    line_ms=line_ms,
+                )
+            )
+        )
+
+    def closing(self, leg: int, intent: Intent, line_ms: int = 5_000) -> int:
+        return self._add(
+            e.StreamClosing(**self._common(6), leg=Leg(leg), intent=intent, line_ms=line_ms)
+        )
+
+    def stopped(self, leg: int, line_ms: int = 5_100, reason: str = "lost") -> int:
+        return self._add(
+            e.StreamStopped(**self._common(6), leg=Leg(leg), reason=reason, line_ms=line_ms)
+        )
+
+    def resuming(self, after_s: float, leg: int = 11, id: str = "") -> int:
+        common = self._common(after_s)
+        if id:
+            common["id"] = EventId(id)
+        return self._add(e.Resuming(**common, previous_leg=Leg(leg), reason="leg lost"))
+
+    def heard(self, leg: int) -> int:
+        return self._add(
+            e.Heard(
+                **self._common(3),
+                leg=Leg(leg),
+                item_id=ItemId("i"),
+                heard_ms=1,
+                sent_ms=2,
+                cut=True,
+                line_ms=9,
+            )
+        )
+
+    def ended(self, reason: e.EndReason = "caller_hung_up") -> int:
+        return self._add(e.CallEnded(**self._common(7), reason=reason))
+
+    def again(self, index: int) -> int:
+        """An event resent under its id after the duplicate window."""
+        return self._add(self.entries[index][1])
+
+    @property
+    def story(self) -> Story:
+        return tell(self.entries)
+
+    def decided(
+        self, *, status: str = "in-progress", after_s: float = 10, request: str = "this-request"
+    ) -> Decision:
+        """The decision for a request that comes ``after_s`` into the call."""
+        now = T0 + timedelta(seconds=after_s)
+        return decide(self.story, call_status=status, request=EventId(request), now=now)
+
+
+@pytest.fixture(scope="session")
+def new_log() -> type[Log]:
+    """Makes an empty log; a class, so that hypothesis may make many in one test."""
+    return Log
+
+
+@pytest.fixture
+def log() -> Log:
+    """An empty log."""
+    return Log()

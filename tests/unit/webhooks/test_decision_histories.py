@@ -1,0 +1,90 @@
+"""What follows a stream, over random histories of a call."""
+
+from typing import Any, get_args
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from protocol.ids import Leg
+from protocol.line import Intent
+from webhooks.decision import RESUMINGS, TERMINAL, WINDOW_S, Apologise, HangUp, NewStream
+
+STEPS = st.sampled_from(
+    ["rang", "started", "stopped", "old stopped", "resuming", "heard", "ended", "again"]
+    + [f"closing {intent}" for intent in get_args(Intent)]
+)
+
+
+@given(
+    steps=st.lists(STEPS, max_size=14),
+    status=st.sampled_from(["in-progress", "", *TERMINAL]),
+    data=st.data(),
+)
+def test_any_history_has_one_sensible_answer(
+    new_log: Any, steps: list[str], status: str, data: st.DataObject
+) -> None:
+    log = new_log()
+    legs: list[Leg] = []
+    for after_s, step in enumerate(steps):
+        leg = legs[-1] if legs else Leg(5)
+        match step.split():
+            case ["rang"]:
+                log.rang()
+            case ["started"]:
+                legs.append(log.started(after_s, line_ms=after_s * 1_000, previous=leg))
+            case ["stopped"]:
+                log.stopped(leg, line_ms=data.draw(st.integers(0, 20_000)))
+            case ["old", "stopped"]:
+                log.stopped(legs[0] if legs else 5, line_ms=99_000)
+            case ["resuming"]:
+                log.resuming(after_s, leg)
+            case ["heard"]:
+                log.heard(leg)
+            case ["ended"]:
+                log.ended()
+            case ["again"] if log.entries:
+                log.again(data.draw(st.integers(0, len(log.entries) - 1)))
+            case ["closing", intent]:
+                log.closing(leg, intent)
+    decision = log.decided(status=status, after_s=len(steps))
+    ended = "ended" in steps
+    match decision:
+        case HangUp(reason=None):
+            assert ended
+        case NewStream():
+            assert not ended
+            assert status not in TERMINAL
+            assert decision.previous_leg == legs[-1]
+            assert decision.line_ms >= [s for s, x in enumerate(steps) if x == "started"][-1] * 1000
+            assert steps.count("resuming") < RESUMINGS
+        case _:
+            assert not ended
+    if ended:
+        assert decision == HangUp(None)
+
+
+@given(
+    losses=st.lists(
+        st.tuples(st.sampled_from(["lost", "handoff", "never opened"]), st.floats(0, 30)),
+        max_size=40,
+    )
+)
+def test_a_broken_ingress_never_loops(new_log: Any, losses: list[tuple[str, float]]) -> None:
+    """However legs end, a call never gets more than RESUMINGS new streams in a window."""
+    log = new_log()
+    leg, now, offered = log.started(0), 0.0, []
+    for how, lasted in losses:
+        now += lasted
+        if how == "handoff":
+            log.closing(leg, "handoff")
+        decision = log.decided(after_s=now)
+        if not isinstance(decision, NewStream):
+            assert decision == Apologise("lost", "lost")
+            break
+        assert decision.previous_leg == leg
+        offered.append(now)
+        log.resuming(now, leg)
+        if how != "never opened":
+            leg = log.started(now, previous=leg, line_ms=decision.line_ms)
+    for first in offered:
+        assert sum(first <= other < first + WINDOW_S for other in offered) <= RESUMINGS
