@@ -362,6 +362,19 @@ async def test_idle_timeout_asks_again() -> None:
         await line.until("response.done")
 
 
+async def test_an_armed_idle_timeout_ends_with_manual_turns() -> None:
+    async with scripted(OnResponse(Say("Hello?", audio_ms=200))) as (line, _, _):
+        await line.configure(idle_timeout_ms=5_000)
+        await line.sdk.response.create()
+        await line.until("response.done")
+        manual = {"input": {"format": PCMU, "turn_detection": None}}
+        await line.send("session.update", session={"type": "realtime", "audio": manual})
+        await line.append(QUIET * 6_000)
+        await line.send("session.update", session={"type": "realtime"})
+        await line.until("session.updated", count=2)
+        assert "input_audio_buffer.timeout_triggered" not in {e["type"] for e in line.events}
+
+
 async def test_bad_frames_are_answered_and_the_session_goes_on() -> None:
     async with scripted(OnResponse(Say("Fine."))) as (line, _, _):
         await line.sdk.send_raw("{")

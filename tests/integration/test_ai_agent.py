@@ -73,7 +73,7 @@ class Tools:
         return b'{"todos":[]}'
 
     async def slow(self, request: micro.Request) -> bytes:
-        await asyncio.sleep(5)
+        await asyncio.sleep(1.5)  # more than the deadline
         return b"{}"
 
     async def identify(self, request: IdentifyCaller, _: micro.Request) -> Caller:

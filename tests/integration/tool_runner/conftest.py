@@ -76,7 +76,7 @@ class Changes:
 
     async def wait(self, count: int) -> list[tuple[str, todos.TodoChanged]]:
         async with asyncio.timeout(PATIENCE_S):
-            while len(self.seen) < count:  # noqa: ASYNC110 -- state of another task
+            while len(self.seen) < count:
                 await asyncio.sleep(0.005)
         return self.seen
 
@@ -152,7 +152,7 @@ async def changes(runner: Running) -> AsyncIterator[Changes]:
 
 async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not true():  # noqa: ASYNC110 -- any condition, also of the database
+        while not true():
             await asyncio.sleep(0.01)
 
 

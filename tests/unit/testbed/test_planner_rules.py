@@ -101,7 +101,9 @@ def test_instructions_tell_the_date_the_name_and_words_to_say() -> None:
     assert greeting(text).startswith("Hello Ada, ")
     assert greeting("").startswith("Hello, ")
     assert quoted('Say exactly: "One moment."') == "One moment."
+    assert quoted("Greet the caller with “Hello there.”") == "Hello there."
     assert quoted("Greet the caller.") is None
+    assert quoted('Go on, do not say "hello" again.') is None
     assert quoted(None) is None
 
 

@@ -17,7 +17,9 @@ from protocol.utterance import Utterance
 
 Phase = Literal["unknown", "ringing", "active", "ended"]
 
-_OVER = {"completed", "busy", "failed", "no-answer", "canceled"}
+_RANK = {"queued": 0, "initiated": 1, "ringing": 2, "in-progress": 3}
+_TERMINAL = 4
+"""Rank of every other Twilio status; callbacks come out of order, a lower rank is never taken."""
 
 
 class KeyPress(Struct, frozen=True):
@@ -140,13 +142,9 @@ class CallState(Struct):
                 if self.phase == "unknown":
                     self.phase = "ringing"
             case e.StatusChanged():
-                # Callbacks may come out of order: an older one, by Twilio's number where it has
-                # one, changes nothing, and a terminal status is never taken back.
-                late = event.sequence is not None and event.sequence < self.twilio_status_sequence
-                if not late and self.twilio_status not in _OVER:
+                known = _RANK.get(self.twilio_status, _TERMINAL) if self.twilio_status else -1
+                if _RANK.get(event.status, _TERMINAL) > known:
                     self.twilio_status = event.status
-                    if event.sequence is not None:
-                        self.twilio_status_sequence = event.sequence
             case e.CallEnded():
                 self.phase, self.end_reason, self.ended_at = "ended", event.reason, event.at
                 self.session_open = False

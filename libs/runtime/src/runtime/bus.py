@@ -27,7 +27,7 @@ from runtime.settings import CommonSettings, host_port
 
 T = TypeVar("T")
 Message = Msg
-"""What a handler gets: ``subject``, ``data``, ``headers``, ``reply``. Services name it from here."""
+"""What a handler gets: ``subject``, ``data``, ``headers``, ``reply``. Services import it here."""
 Handler = Callable[[Message], Awaitable[None]]
 _log = logging.get("bus")
 

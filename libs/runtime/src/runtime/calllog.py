@@ -73,7 +73,7 @@ class CallLog:
             raise NatsAway("the log does not answer") from None
 
     async def last(self, call: CallId, name: str, *, timeout: float = 2) -> Entry | None:
-        """The newest event of this name in a call, or None. Raises NatsAway."""
+        """The newest event of this name in a call, or None. Raises NatsAway, DecodeError."""
         try:
             async with asyncio.timeout(timeout):
                 found = await self._bus.jetstream.get_last_msg(CALLS.name, subjects.log(call, name))

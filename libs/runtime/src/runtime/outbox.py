@@ -158,8 +158,10 @@ async def writing(
     finally:
         # An owner that fails cancels the runner together with this block, so the rest is written
         # from here.
-        runner.cancel()
-        await asyncio.wait({runner})
+        while not runner.done():
+            # Before Python 3.12 wait_for swallows a cancellation that meets its result: ask again.
+            runner.cancel()
+            await asyncio.wait({runner}, timeout=0.05)
         await outbox.finish(flush_s)
 
 

@@ -20,6 +20,9 @@ _failures = Counter(
     "trunkline_task_failures_total", "Isolated tasks that ended in an error", ["task"]
 )
 
+CANCEL_AGAIN_S = 3.0
+"""More than any orderly end takes."""
+
 
 class Tasks:
     """A group of tasks owned by the ``async with`` block around it."""
@@ -28,6 +31,7 @@ class Tasks:
         self._name = name
         self._group = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
+        self._again: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -39,14 +43,25 @@ class Tasks:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in self._running:
-            task.cancel()
+        self._cancel()
         try:
             await self._group.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
             if len(group.exceptions) == 1:  # the usual case: one child failed; raise what it raised
                 raise group.exceptions[0] from None
             raise
+        finally:
+            if self._again is not None:
+                self._again.cancel()
+
+    def _cancel(self) -> None:
+        # Before Python 3.12 wait_for swallows a cancellation that meets its result, and nats-py
+        # swallows some too: ask again until all have ended.
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            loop = asyncio.get_running_loop()
+            self._again = loop.call_later(CANCEL_AGAIN_S, self._cancel)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run ``work`` as a part of the owner: its error ends the owner."""

@@ -72,7 +72,7 @@ class LineOut:
         self._audio_subject = ""
         self._last_clear: line.Cleared | None = None
         self._ending = False
-        self._local_plays = 0
+        self._plays: dict[str, int] = {}
         self._progress = asyncio.Event()
         self._floor = Epoch(0)
         self._heard_subject = self._cleared_subject = ""
@@ -151,8 +151,7 @@ class LineOut:
 
     async def play(self, name: str, audio: bytes) -> None:
         """Play one of our own sentences, behind whatever plays."""
-        self._local_plays += 1
-        count = self._local_plays
+        count = self._plays[name] = self._plays.get(name, 0) + 1
         item_id = ItemId(f"{LOCAL}{name}" if count == 1 else f"{LOCAL}{name}:{count}")
         self._playback.item(item_id)
         for start in range(0, len(audio), _PIECE):

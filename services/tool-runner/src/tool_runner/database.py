@@ -20,6 +20,7 @@ _log = logging.get("database")
 ACQUIRE_S = 2.0
 """Longest wait for a connection: a caller is on the phone."""
 CHECK_EVERY_S = 1.0
+CHECK_WITHIN_S = 1.0
 _COMMAND_S = 10.0
 _CLOSE_S = 3.0
 
@@ -99,15 +100,15 @@ class Database:
         """Ask the database every second, for ever, so that ``up`` is true to life."""
         while True:
             try:
-                async with asyncio.timeout(2 * ACQUIRE_S):
-                    connection = await self._acquire()
-                    try:
+                connection = await self._acquire()
+                try:
+                    async with asyncio.timeout(CHECK_WITHIN_S):
                         await connection.fetchval("SELECT 1")
-                    except BaseException:
-                        connection.terminate()
-                        raise
-                    finally:
-                        await self._pool.release(connection, timeout=1)
+                except BaseException:
+                    connection.terminate()
+                    raise
+                finally:
+                    await self._pool.release(connection, timeout=1)
             except _GONE as error:
                 self._away(error)
             except Refused:

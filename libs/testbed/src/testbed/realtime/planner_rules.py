@@ -35,7 +35,7 @@ MAX_SPOKEN_TODOS = 5
 
 _TODAY = re.compile(r"Today is [^\n]*?(\d{4}-\d{2}-\d{2})")
 _ANY_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_QUOTED = re.compile(r"[\"“]([^\"”]+)[\"”]")
+_QUOTED = re.compile(r"(?i)(?<!not )\b(?:say|greet)\b[^\"“\n]*[\"“]([^\"”]+)[\"”]")
 _CALLER = re.compile(r"(?:caller is|caller's name is|name of the caller is) ([A-Z][\w-]*)")
 _PERIOD_NAMES: dict[Period, str] = {"today": "today", "tomorrow": "tomorrow", "week": "this week"}
 _SEARCHES: tuple[Period, ...] = ("week", "tomorrow")
@@ -60,7 +60,7 @@ class Todo:
 
 
 def quoted(instructions: str | None) -> str | None:
-    """The sentence that instructions ask for word by word, in quotation marks."""
+    """What instructions ask for word by word: say "...", greet the caller with "..."."""
     found = _QUOTED.search(instructions or "")
     return found.group(1) if found else None
 
@@ -69,7 +69,10 @@ def greeting(instructions: str) -> str:
     """The first sentence of a call, with the caller's name if the instructions tell it."""
     found = _CALLER.search(instructions)
     name = f" {found.group(1)}" if found else ""
-    return f"Hello{name}, this is your planner. What can I do for you?"
+    return (
+        f"Hello{name}, I can tell you about your planned todos and help you to manage them. "
+        "What would you like to do?"
+    )
 
 
 def today(instructions: str) -> date | None:

@@ -116,6 +116,7 @@ class Session:
             self.config, event["session"], voice_locked=self._responder.voice_locked
         )
         self._input.detect_turns(config.vad_settings(self.config))
+        self._idle_at_ms = None  # armed again by the next response, under the new settings
         self.emit({"type": "session.updated", "session": self.config})
 
     def _append(self, event: JsonObject) -> None:
