@@ -5,7 +5,7 @@ MEMBERS := libs/protocol libs/runtime libs/testbed services/stream-ingress servi
 STAMP := .venv/.ready
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up test unit contract integration e2e check fmt lock generate clean
+.PHONY: help setup demo up call migrate test unit contract integration e2e check fmt lock generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,11 +23,21 @@ $(STAMP): requirements.lock pyproject.toml $(MEMBERS:=/pyproject.toml)
 	@$(BIN)/uv pip install -q --no-deps $(MEMBERS:%=-e %)
 	@touch $@
 
+# The settings of .env, if there is one, for what starts services.
+ENV := set -a; test ! -f .env || . ./.env; set +a;
+
 demo: $(STAMP) ## a whole spoken call through the real services, no keys needed
-	@$(BIN)/python -m testbed demo
+	@$(ENV) exec $(BIN)/python -m testbed demo
 
 up: $(STAMP) ## the system without the scripted call (real OpenAI and Twilio where their variables are set)
-	@$(BIN)/python -m testbed up
+	@$(ENV) exec $(BIN)/python -m testbed up
+
+COUNT ?= 1
+call: $(STAMP) ## COUNT=20 spoken calls at once into what `make up` started
+	@exec $(BIN)/python -m testbed call --count $(COUNT)
+
+migrate: $(STAMP) ## the tables, in the database of DATABASE_URL
+	@$(ENV) exec $(BIN)/python -m testbed migrate
 
 test: $(STAMP) ## every test
 	@$(BIN)/python -m pytest

@@ -14,13 +14,18 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
 
+from dashboard import metrics
 from dashboard.app import serve
 from dashboard.live.board import summary
 from dashboard.origin import CSP
 from dashboard.settings import Settings
+from dashboard.sse import EventStream, Hub, Message
+from protocol import codec, ids, subjects
 from protocol import events as e
-from protocol import ids, subjects
 from protocol.call import fold
 from protocol.ids import CallerId, CallId, Epoch, IngressId, ItemId, Leg, StreamId, ToolCallId
 from protocol.line import LiveTranscript
@@ -40,7 +45,7 @@ from protocol.todos import (
     TodoReply,
     TodoSaved,
 )
-from runtime import bus, errors, micro
+from runtime import admin, bus, errors, micro
 from runtime.admin import Health
 from runtime.bus import Bus
 from runtime.calllog import CallLog
@@ -323,18 +328,12 @@ async def test_the_board_is_the_fold_of_the_log_also_in_a_desk_started_later(
     folded = summary(fold(call.id, ((x.sequence, x.event) for x in entries)))
     shown = (await desk.board())[call.id]
     assert shown["utterances"][-1]["text"] == "sentence 29"
-    assert shown == json.loads(ids_json(folded))
+    assert shown == json.loads(codec.encode(folded))
     async with desk_at(nats_server.url) as later:
         await later.until(lambda calls: calls.get(call.id, {}).get("last_sequence") == last)
         assert (await later.board())[call.id] == shown
         pages = [(await one.http.get("/")).text for one in (desk, later)]
         assert _timeline(pages[0], call.id) == _timeline(pages[1], call.id)
-
-
-def ids_json(value: object) -> bytes:
-    from protocol import codec
-
-    return codec.encode(value)
 
 
 async def test_a_browser_on_a_calls_page_follows_that_call_alone(desk: Desk) -> None:
@@ -390,7 +389,9 @@ async def test_the_desk_catches_up_after_a_restart_of_nats(tmp_path: Path) -> No
                     await _until(events, "said while the desk was not looking")
                     last = await writer.end()
                 await desk.until(lambda calls: calls[call.id]["last_sequence"] == last)
-            assert "NATS is away" not in (await desk.http.get("/")).text
+            async with asyncio.timeout(PATIENCE_S):
+                while "NATS is away" in (await desk.http.get("/")).text:
+                    await asyncio.sleep(0.05)
     finally:
         await server.stop()
 
@@ -417,6 +418,7 @@ async def test_forms_work_without_scripts(planner: Desk) -> None:
     http, base = planner.http, "/planner/c-ann"
     form = (await http.get(f"{base}/new")).text
     assert 'value="2026-11-22"' in form, "today is the default"
+    assert "hx-post" not in form, "the page of the form has no list that an answer could replace"
     assert 'value="2026-11-24"' in (await http.get(f"{base}/new?day=2026-11-24")).text
     added = await http.post(
         f"{base}/new", data={"description": " water plants ", "deadline": "2026-11-24"}
@@ -473,6 +475,7 @@ async def test_with_htmx_forms_answer_with_the_part_that_changed(planner: Desk) 
     base, partial = "/planner/c-ann", {"hx-request": "true"}
     form = await planner.http.get(f"{base}/new", headers=partial)
     assert form.text.lstrip().startswith("<form")
+    assert "hx-post" in form.text
     bad = await planner.http.post(f"{base}/new", data={"description": ""}, headers=partial)
     assert bad.status_code == 422
     assert bad.text.lstrip().startswith("<form")
@@ -481,6 +484,12 @@ async def test_with_htmx_forms_answer_with_the_part_that_changed(planner: Desk) 
     )
     assert saved.status_code == 200
     assert saved.headers["hx-retarget"] == "#todos"
+    ticked = await planner.http.post(
+        f"{base}/todos/1/done",
+        data={"completed": "1"},
+        headers=partial | {"hx-target": "todos"},
+    )
+    assert "hx-retarget" not in ticked.headers, "a list renewed meanwhile is not looked up"
     assert saved.text.lstrip().startswith('<section id="todos"')
 
 
@@ -530,27 +539,33 @@ async def test_without_tool_runner_the_page_says_so_and_loses_nothing(desk: Desk
         assert (await desk.http.get("/planner/c-ann")).status_code == 200
 
 
-async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_are_not(desk: Desk) -> None:
-    call = CallWriter(desk.bus)
-    await call.begin()
-    url = desk.http.base_url
-    reader, writer = await asyncio.open_connection(url.host, url.port, limit=1024)
-    try:
-        writer.write(f"GET /live HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode())
-        await reader.readline()
-        async with desk.listening("/live") as events:
-            async with asyncio.timeout(PATIENCE_S):
-                n = 0
-                while "cut_off_total 0.0" in (now := await _cut_off()) or not now:
-                    n += 1
-                    await call.say(f"i{n % 40}", f"{n} " + "word " * 20_000)
-                    await _until(events, f"{n} word")
-    finally:
-        writer.close()
+async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_are_not() -> None:
+    hub = Hub(bound=4)
+    first = [Message("desk", "the whole state")]
 
+    async def live(_: Request) -> EventStream:
+        return EventStream(hub, ["t"], lambda: first)
 
-async def _cut_off() -> str:
-    from prometheus_client import generate_latest
-
-    lines = generate_latest().decode().splitlines()
-    return next(x for x in lines if x.startswith("trunkline_dashboard_browsers_cut_off_total"))
+    before = metrics.browsers_cut_off._value.get()
+    app = Starlette(routes=[Route("/live", live)])
+    serving = admin.serving(app, host="127.0.0.1", port=0, what="test", setting="TEST")
+    async with serving as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        try:
+            writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readline()
+            async with http.stream("GET", "/live") as response:
+                events = _events(response.aiter_lines())
+                await _until(events, "the whole state")
+                for n in range(1000):
+                    hub.publish("t", Message("desk", f"turn {n} " + "word " * 100_000))
+                    await _until(events, f"turn {n} ")
+                    if metrics.browsers_cut_off._value.get() > before:
+                        break
+                assert metrics.browsers_cut_off._value.get() == before + 1
+                assert len(hub) == 1, "the one that reads stays"
+                hub.close()
+                async with asyncio.timeout(PATIENCE_S):
+                    assert [event async for event in events] == []
+        finally:
+            writer.close()

@@ -183,34 +183,41 @@ async def _patiently_write(bus: Bus, events) -> list[str]:
     return [event.id for event in made]
 
 
+async def burst(bus: Bus, events, count: int) -> None:
+    """Written at once, so that a follower gets many in one turn of the loop."""
+    async with asyncio.TaskGroup() as group:
+        for i in range(count):
+            group.create_task(publish(bus, events.said(str(i))))
+
+
 @pytest.mark.parametrize("past", [0, 3])
 async def test_a_flood_beyond_the_queue_is_fetched_from_the_stream(
     own_bus: Bus, own_peer: Bus, events, past: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calllog, "QUEUE", 4)
-    written = await write(own_peer, events, past)
-    given: list[Entry] = []
+    await write(own_peer, events, past)
+    async with following(own_bus) as entries:
+        await asyncio.sleep(0.2)  # let it come to where it waits for live events
+        await burst(own_peer, events, 200)
+        async with asyncio.timeout(30):
+            while len(entries) < 200 + past:
+                await asyncio.sleep(0.005)
+    assert [e.sequence for e in entries] == list(range(1, 201 + past))
+
+
+async def test_a_reader_that_falls_behind_is_given_everything(
+    own_bus: Bus, own_peer: Bus, events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calllog, "QUEUE", 4)
+    written = await write(own_peer, events, 3)
     async with contextlib.aclosing(CallLog(own_bus).follow(LONG_AGO)) as batches:
-        if past:
-            given += await anext(batches)
-            written += await write(own_peer, events, 50)
-        else:
-            # With no past the reader waits for the first event, so the flood comes while it
-            # holds that one.
-            async with asyncio.TaskGroup() as group:
-                first = group.create_task(_next(batches))
-                written += await write(own_peer, events, 1)
-            given += first.result()
-            written += await write(own_peer, events, 50)
+        given = await anext(batches)
+        written += await write(own_peer, events, 50)  # while the reader holds its first batch
         await own_bus.settle()
         while len(given) < len(written):
             async with asyncio.timeout(30):
                 given += await anext(batches)
     assert ids(given) == written
-
-
-async def _next(batches) -> list[Entry]:
-    return await anext(batches)
 
 
 async def test_a_long_past_is_given_in_batches(

@@ -53,7 +53,12 @@ async def test_doing_it_again_and_at_once_does_no_harm(bare: Bus) -> None:
 async def test_an_older_stream_is_brought_up_to_date_and_keeps_its_events(
     bare: Bus, changed: str
 ) -> None:
-    older = {"max_age": 60.0, "republish": None, "subjects": ["call.*.log.y"], "allow_direct": None}
+    older = {
+        "max_age": 1800.0,
+        "republish": None,
+        "subjects": ["call.*.log.y"],
+        "allow_direct": None,
+    }
     await provision(bare, wait_s=20, shutdown=Shutdown())
     as_defined = await config(bare)
     await bare.jetstream.delete_stream(CALLS.name)

@@ -15,7 +15,6 @@ from stream_ingress import connection
 from testbed.twilio.signature import sign_get
 
 
-
 async def until(holds, what: str) -> None:
     async with asyncio.timeout(10):
         while not holds():

@@ -4,12 +4,21 @@ from runtime.admin import Health
 from runtime.service import Shutdown
 
 
-def test_without_checks_it_is_ready() -> None:
-    assert Health().failing() == []
+def started() -> Health:
+    health = Health()
+    health.started()
+    return health
+
+
+def test_a_service_is_not_ready_before_it_says_that_it_serves() -> None:
+    health = Health()
+    assert health.failing() == ["starting"]
+    health.started()
+    assert health.failing() == []
 
 
 def test_failing_checks_are_named_in_order_and_asked_each_time() -> None:
-    health, state = Health(), {"nats": False, "slots": False, "log": True}
+    health, state = started(), {"nats": False, "slots": False, "log": True}
     for name in state:
         health.add(name, lambda name=name: state[name])
     assert health.failing() == ["nats", "slots"]
@@ -18,14 +27,14 @@ def test_failing_checks_are_named_in_order_and_asked_each_time() -> None:
 
 
 def test_a_check_of_the_same_name_replaces_the_earlier_one() -> None:
-    health = Health()
+    health = started()
     health.add("nats", lambda: False)
     health.add("nats", lambda: True)
     assert health.failing() == []
 
 
 def test_a_draining_service_is_not_ready() -> None:
-    shutdown, health = Shutdown(), Health()
+    shutdown, health = Shutdown(), started()
     health.add("draining", lambda: not shutdown.asked)
     assert health.failing() == []
     shutdown.ask()

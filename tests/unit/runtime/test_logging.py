@@ -1,5 +1,6 @@
 """Logs: valid JSON lines that hold neither the text of an exception nor personal data."""
 
+import asyncio
 import io
 import json
 import logging as stdlib
@@ -97,6 +98,18 @@ def test_exceptions_of_other_libraries_are_shaped_too(lines: Lines, handled: boo
     assert PRIVATE not in json.dumps(line)
     assert line["event"] == "it broke"
     assert line["service"] == "example"
+
+
+async def test_asyncios_words_for_a_lost_exception_hold_no_text(lines: Lines) -> None:
+    loop = asyncio.get_running_loop()
+    lost = loop.create_future()
+    lost.set_exception(ValueError(PRIVATE))
+    loop.default_exception_handler(
+        {"message": "it was never retrieved", "exception": lost.exception(), "future": lost}
+    )
+    (line,) = lines()
+    assert PRIVATE not in json.dumps(line)
+    assert (line["event"], line["level"]) == ("it was never retrieved", "error")
 
 
 def test_lines_stay_lines(lines: Lines) -> None:

@@ -25,7 +25,12 @@ class Health:
     """What /readyz answers: named reasons for not being ready. Ready when there is none."""
 
     def __init__(self) -> None:
-        self._checks: dict[str, Callable[[], bool]] = {}
+        self._started = False
+        self._checks: dict[str, Callable[[], bool]] = {"starting": lambda: self._started}
+
+    def started(self) -> None:
+        """The service serves now; until then it is not ready, whatever the checks say."""
+        self._started = True
 
     def add(self, name: str, check: Callable[[], bool]) -> None:
         """``check`` returns True while ``name`` is fine; it must not block."""

@@ -289,8 +289,11 @@ async def _close(client: Client) -> None:
     try:
         async with asyncio.timeout(DRAIN_S + 1):
             await client.drain()
-    except (TimeoutError, nats.errors.Error):
-        with contextlib.suppress(nats.errors.Error, TimeoutError):
+    except (TimeoutError, OSError, nats.errors.Error):
+        # nats-py would write what is unsent into the dead socket, fail there and leave the tasks of
+        # its subscriptions running.
+        client._pending, client._pending_data_size = [], 0  # pyright: ignore[reportPrivateUsage]
+        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(1):
                 await client.close()
 

@@ -47,12 +47,19 @@ def configure(service: str, *, fmt: str, level: str) -> None:
     root.setLevel(level.upper())
     for noisy in ("websockets", "httpx", "httpcore", "openai", "uvicorn.access", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("asyncio").addFilter(_first_line)
 
 
 def get(name: str) -> Log:
     """A logger; ``name`` is the module's noun."""
     log: Log = structlog.stdlib.get_logger(name, part=name)
     return log
+
+
+def _first_line(record: logging.LogRecord) -> bool:
+    # asyncio's words for an exception that nobody took go on with the repr of task and exception.
+    record.msg, record.args = record.getMessage().split("\n", 1)[0], None
+    return True
 
 
 def _add_service(service: str) -> Any:

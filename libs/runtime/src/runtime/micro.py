@@ -108,7 +108,7 @@ def _spawning(endpoint: Endpoint, tasks: Tasks, slots: asyncio.Semaphore) -> Any
                 data = await endpoint.handler(
                     Request(request.subject, request.data, request.headers or {})
                 )
-            await request.respond(data)
+            await respond(request, data)
         except Refused as error:
             await fail(request, error.code, error.description)
         except DecodeError as error:
@@ -123,8 +123,12 @@ def _spawning(endpoint: Endpoint, tasks: Tasks, slots: asyncio.Semaphore) -> Any
 
     async def fail(request: MicroRequest, code: int, description: str) -> None:
         _errors.labels(endpoint.subject, str(code)).inc()
-        with contextlib.suppress(NatsError):
+        with contextlib.suppress(NatsError, ValueError):
             await request.respond_error(str(code), description)
+
+    async def respond(request: MicroRequest, data: bytes) -> None:
+        with contextlib.suppress(ValueError):  # nats.micro's word for: published, nobody waits
+            await request.respond(data)
 
     return handle
 

@@ -45,11 +45,16 @@ async def _apply(bus: Bus, definition: StreamDefinition) -> None:
         and current.max_bytes == wanted.max_bytes
         and current.duplicate_window == wanted.duplicate_window
         and current.allow_direct == wanted.allow_direct
+        and _republish(current) == _republish(wanted)
     )
     if not same:
         wanted.num_replicas = current.num_replicas
         await bus.jetstream.update_stream(wanted)
         _log.info("stream updated", stream=definition.name)
+
+
+def _republish(config: api.StreamConfig) -> tuple[str | None, str | None] | None:
+    return None if config.republish is None else (config.republish.src, config.republish.dest)
 
 
 def _config(definition: StreamDefinition) -> api.StreamConfig:

@@ -52,7 +52,9 @@ class StackConfig:
     `twilio_api_url` and `openai_base_url` None mean the vendors' real ones. `overrides` adds or
     replaces variables of one service ("ai-agent" = every worker, "ai-agent-2" = that one).
     `environment` is added for all services, below what the stack itself sets. `data_dir` None is
-    a temporary folder. `commands` replaces the argv of a service (tests of the stack itself).
+    a temporary folder. `on_line` gets every output line of a process (name, line), `on_progress`
+    a word on each step of the start. `commands` replaces the argv of a service (tests of the
+    stack itself).
     """
 
     twilio_account_sid: str
@@ -78,6 +80,7 @@ class StackConfig:
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     commands: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
     on_line: Callable[[str, str], None] | None = None
+    on_progress: Callable[[str], None] | None = None
     ready_timeout_s: float = 60.0
     stop_grace_s: float = 15.0
 

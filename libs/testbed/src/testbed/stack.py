@@ -163,12 +163,15 @@ class Stack:
             monitor_port=config.ports.nats_monitor,
         )
         self.nats = await self._servers.enter_async_context(nats)
+        self._progress(f"NATS with JetStream at {self.nats_url}")
         postgres = infra.postgres(
             config.database_url, folder.path / "postgres", port=config.ports.postgres
         )
         self.postgres = await self._servers.enter_async_context(postgres)
+        self._progress("PostgreSQL")
         for service, migrations in config.migrations.items():
             await migrate(self.database_url, migrations, table=migrations_table(service))
+            self._progress(f"migrations of {service}")
         self._environment = common_environment(config, self.nats_url, self.database_url)
 
     def _refuse_taken_ports(self) -> None:
@@ -201,13 +204,21 @@ class Stack:
         self._admin_ports[name] = int(env[variable])
         self.processes[name] = Process(name, argv, env=env, on_line=take)
 
+    async def _ready(self, name: str, url: str) -> None:
+        await self.processes[name].ready(url, self.config.ready_timeout_s)
+        self._progress(name)
+
+    def _progress(self, step: str) -> None:
+        if self.config.on_progress is not None:
+            self.config.on_progress(step)
+
     async def _all_ready(self, names: list[str]) -> None:
         failed: StartError | None = None
         try:
             async with asyncio.TaskGroup() as group:
                 for name in names:
                     url = f"{self.admin_url(name)}/readyz"
-                    group.create_task(self.processes[name].ready(url, self.config.ready_timeout_s))
+                    group.create_task(self._ready(name, url))
         except* StartError as group_error:
             # The first one is the cause; the others were cancelled or followed from it.
             failed = StartError(str(group_error.exceptions[0]))

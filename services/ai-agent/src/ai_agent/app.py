@@ -42,6 +42,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         requests = await nats.subscribe(subjects.agent_assign(name), assignments.requested)
         await nats.settle()
         tasks.spawn(assignments.announce(), "announce")
+        health.started()
         _log.info("serving", worker=name, slots=settings.agent_slots)
         await shutdown.wait()
         await requests.drain()

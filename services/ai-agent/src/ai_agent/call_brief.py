@@ -4,6 +4,7 @@ record and todos.
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,7 +18,6 @@ from protocol.errors import DecodeError
 from protocol.events import OfferedTool
 from protocol.ids import CallId, Epoch
 from protocol.todos import Caller, IdentifyCaller, ListTodos, TodoList
-from protocol.todos import Refused as TodoRefused
 from runtime import clock, logging
 from runtime.assistants import Assistant
 from runtime.calllog import CallLog
@@ -25,6 +25,7 @@ from runtime.errors import NatsAway, NoAnswer, Refused, ServiceError
 
 _log = logging.get("brief")
 
+E164 = re.compile(r"\+[1-9][0-9]{4,14}\Z")
 RECORDS_S = 1.5
 """Seconds that the caller's record may take; the call goes on without it."""
 
@@ -110,21 +111,19 @@ async def _records(
     """The caller's record and open todos; None for what cannot be had in time (tools then fail
     honestly).
     """
-    if not number:
-        return None, None
+    if not E164.match(number):
+        return None, None  # withheld numbers are many people: they share no record
     caller: Caller | None = None
     try:
-        found: Caller | TodoRefused = await worker.bus.request(
+        found: Caller = await worker.bus.request(
             subjects.callers("identify"),
             IdentifyCaller(number, time_zone),
             Caller,
             timeout=RECORDS_S,
         )
-        if not isinstance(found, Caller):
-            return None, None
         caller = found
         listed: TodoList = await worker.bus.request(
-            subjects.todos("list"), ListTodos(caller.caller_id), TodoList, timeout=RECORDS_S
+            subjects.todos("list"), ListTodos(found.caller_id), TodoList, timeout=RECORDS_S
         )
     except (NoAnswer, NatsAway, Refused, DecodeError) as error:
         _log.warning("caller's records not had", kind=type(error).__name__)

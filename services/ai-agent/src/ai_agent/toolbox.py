@@ -25,6 +25,9 @@ _seconds = Histogram("trunkline_tool_seconds", "Time of a tool call", ["tool", "
 REFRESH_S = 10.0
 REPLIES_S = 0.3
 RETRY_S = 0.2
+AWAY = 503
+"""Error code of a tool service that cannot work right now: asked again under the same key."""
+DEADLINE_MISSED = 504
 
 
 class _Endpoint(Struct):
@@ -152,7 +155,11 @@ class Toolbox:
                 )
                 return _checked(data)
             except Refused as error:
-                return "failed", failure(error.description)
+                if error.code == DEADLINE_MISSED:
+                    break
+                if error.code != AWAY:
+                    return "failed", failure(error.description)
+                await asyncio.sleep(min(RETRY_S, left_ms / 1000))
             except NoAnswer as error:
                 if not error.nobody:
                     break

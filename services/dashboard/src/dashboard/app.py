@@ -52,6 +52,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
                 setting="DASHBOARD_PORT",
             ) as port:
                 _log.info("desk ready", url=settings.dashboard_url, port=port)
+                health.started()
                 await shutdown.wait()
                 hub.close()  # open update streams would hold up the server's end
 

@@ -7,6 +7,7 @@ from websockets.asyncio.server import Server, ServerConnection
 
 from runtime import bus as nats
 from runtime import logging
+from runtime.addresses import stream_base
 from runtime.admin import Health
 from runtime.provision import provision
 from runtime.service import Shutdown
@@ -19,7 +20,7 @@ from stream_ingress.legs import Legs
 from stream_ingress.metrics import Tally
 from stream_ingress.placement import Agents
 from stream_ingress.server import Gate, listening
-from stream_ingress.settings import Settings, ingress_name, stream_base
+from stream_ingress.settings import Settings, ingress_name
 
 _log = logging.get("app")
 
@@ -32,7 +33,9 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     name, tally = ingress_name(settings), Tally()
     sentences = local_sentences.load()
     admission = Admission(
-        stream_base(settings), settings.twilio_auth_token, settings.stream_token_secret
+        stream_base(settings.public_url, settings.public_stream_url),
+        settings.twilio_auth_token,
+        settings.stream_token_secret,
     )
     async with nats.connect(settings, f"stream-ingress/{name}", shutdown) as bus:
         health.add("nats", lambda: bus.connected)
@@ -66,6 +69,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             tasks.spawn(legs.beat(), "heartbeat")
             health.add("listening", server.is_serving)
             _log.info("listening", port=server.sockets[0].getsockname()[1], ingress=name)
+            health.started()
             await shutdown.wait()
             await _drain(server, legs, settings.ingress_drain_s)
 

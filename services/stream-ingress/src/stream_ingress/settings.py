@@ -1,15 +1,12 @@
 """Settings of stream-ingress, read once from the environment, and what follows from them."""
 
-import os
-import re
-import socket
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from msgspec import Meta
 
 from protocol import ids
 from protocol.ids import IngressId
+from runtime.names import process_name
 from runtime.settings import CommonSettings, Secret
 
 
@@ -62,16 +59,8 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     ] = 20.0
 
 
-def stream_base(settings: Settings) -> str:
-    """The wss base that TwiML names and Twilio signs, without a trailing slash."""
-    if settings.public_stream_url:
-        return settings.public_stream_url.rstrip("/")
-    return f"wss://{urlsplit(settings.public_url).netloc}"
-
-
 def ingress_name(settings: Settings) -> IngressId:
     """The process's name as a token of a subject."""
     if settings.ingress_name:
         return ids.ingress_id(settings.ingress_name)
-    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:100] or "ingress"
-    return ids.ingress_id(f"{host}-{os.getpid()}")
+    return ids.ingress_id(process_name("ingress"))

@@ -1,12 +1,9 @@
 """The composition root of tool-runner: database and bus in, three services out."""
 
-import os
-import re
-import socket
-
 from runtime import bus as nats
 from runtime import logging, micro
 from runtime.admin import Health
+from runtime.names import process_name
 from runtime.service import Shutdown
 from runtime.tasks import Tasks
 from tool_runner import database, idempotency
@@ -23,10 +20,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     """Answer ``tools.*``, ``todos.*`` and ``callers.*`` until asked to stop, then finish what is
     in work.
     """
-    name = settings.tool_runner_name or _process_name()
-    # Ready only once it serves; the entries take turns as the parts come up.
-    serving = False
-    health.add("starting", lambda: serving)
+    name = settings.tool_runner_name or process_name("tool-runner")
     async with (
         database.connect(
             settings.database_url,
@@ -61,11 +55,6 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
                 endpoints=Directory(db).endpoints(),
             ),
         ):
-            serving = True
             _log.info("serving", worker=name, tools=[tool.name for tool in CATALOG])
+            health.started()
             await shutdown.wait()
-
-
-def _process_name() -> str:
-    host = re.sub(r"[^A-Za-z0-9_-]", "-", socket.gethostname())[:100]
-    return f"{host}-{os.getpid()}"

@@ -57,7 +57,7 @@ class DeadlineMissed(Refused):
     """
 
     def __init__(self) -> None:
-        super().__init__(504, "not done in time")
+        super().__init__(504, "the database did not confirm it in time")
 
 
 class Database:

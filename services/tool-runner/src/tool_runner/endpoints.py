@@ -82,8 +82,9 @@ class ToolEndpoints(Struct, frozen=True):
                 outcome = "refused"
                 raise
             finally:
-                metrics.tool_calls.labels(tool.name, outcome).inc()
-                _log.info("tool answered", tool=tool.name, outcome=outcome)
+                metrics.tool_requests.labels(tool.name, outcome).inc()
+                call = _call(request.headers)
+                _log.info("tool answered", tool=tool.name, outcome=outcome, call_id=call)
             await announce(self.bus, answer.changes)
             return answer.result
 
@@ -130,6 +131,14 @@ def read_head(headers: Mapping[str, str]) -> Head:
         _token(headers, tools.IDEMPOTENCY_KEY),
         _deadline_ms(headers) / 1000,
     )
+
+
+def _call(headers: Mapping[str, str]) -> str | None:
+    """The call that asks, for the log alone; None when the header names none."""
+    try:
+        return ids.call_id(headers.get(tools.CALL, ""))
+    except InvalidToken:
+        return None
 
 
 def _token(headers: Mapping[str, str], name: str) -> str:

@@ -5,8 +5,8 @@ from prometheus_client import Counter, Gauge
 database_up = Gauge(
     "trunkline_database_up", "1 while PostgreSQL answers; 0: tools fail until it is back"
 )
-tool_calls = Counter(
-    "trunkline_tool_calls_total",
+tool_requests = Counter(
+    "trunkline_tool_requests_total",
     "Tool requests by outcome: ok, failed (told to the model), repeated, deadline, refused, error",
     ["tool", "outcome"],
 )

@@ -1,8 +1,5 @@
 """Composition root of webhooks: Twilio's HTTP side over the log."""
 
-import os
-import socket
-
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -10,6 +7,7 @@ from starlette.routing import Route
 from runtime import bus, logging
 from runtime.admin import Health, serving
 from runtime.bus import Bus
+from runtime.names import process_name
 from runtime.provision import provision
 from runtime.service import Shutdown
 from webhooks import answers, paths, stream_status, twiml
@@ -30,9 +28,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     Ready means that requests are answered. A NATS that goes away later does not change that: out
     of rotation nobody would speak the apology that callers get then.
     """
-    listening = False
-    health.add("http", lambda: listening)
-    worker = f"webhooks-{socket.gethostname()}-{os.getpid()}"
+    worker = process_name("webhooks")
     async with bus.connect(settings, worker, shutdown) as nats:
         await provision(nats, wait_s=settings.startup_wait_s, shutdown=shutdown)
         async with serving(
@@ -42,8 +38,8 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             what="webhooks",
             setting="WEBHOOKS_PORT",
         ) as port:
-            listening = True
             _log.info("serving", port=port, public_url=settings.public_base)
+            health.started()
             await shutdown.wait()
 
 

@@ -11,6 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
 
+from runtime.addresses import stream_base
 from runtime.errors import SettingsError
 from runtime.settings import CommonSettings, Secret
 
@@ -82,13 +83,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     @property
     def stream_base(self) -> str:
         """PUBLIC_STREAM_URL without a slash at its end; by default the host of PUBLIC_URL."""
-        if self.public_stream_url:
-            return self.public_stream_url.rstrip("/")
-        public = urlsplit(self.public_url)
-        # Twilio opens media streams on port 443 only; loopback is where nothing but ours calls.
-        if public.scheme == "http":
-            return f"ws://{public.netloc}"
-        return f"wss://{public.netloc.removesuffix(f':{public.port}')}"
+        return stream_base(self.public_url, self.public_stream_url)
 
 
 def _url_problems(variable: str, text: str, *, secure: str, plain: str) -> list[str]:

@@ -54,6 +54,13 @@ class Visit:
         return self.request.headers.get("hx-request") == "true"
 
     @property
+    def to_list(self) -> dict[str, str]:
+        """The headers that send an answer to the list. None when htmx already aims there: the list
+        may have been renewed since, and looking it up from the old one would fail.
+        """
+        return {} if self.request.headers.get("hx-target") == "todos" else _TO_LIST
+
+    @property
     def todo_id(self) -> int:
         return int(self.request.path_params["todo_id"])
 
@@ -93,7 +100,7 @@ class PlannerPages:
         try:
             callers = await self._records.callers()
         except Away as away:
-            return self._away_page(away, str(request.url.path))
+            return self._away_page(away, str(request.url.path), None)
         if callers:
             return RedirectResponse(f"/planner/{callers[0].caller_id}", status_code=303)
         return self._html.page("planner/empty.html", away_since=self._screen.away_since)
@@ -178,7 +185,7 @@ class PlannerPages:
 
     async def _part(self, visit: Visit, *, problem: str = "", status: int = 200) -> Response:
         listed = await self._listed(visit, problem)
-        return self._html.page("planner/_list.html", status=status, headers=_TO_LIST, **listed)
+        return self._html.page("planner/_list.html", status=status, headers=visit.to_list, **listed)
 
     async def _week(self, visit: Visit, *, problem: str = "", status: int = 200) -> Response:
         return self._html.page(
@@ -220,6 +227,7 @@ class PlannerPages:
     ) -> Response:
         """A part for the dialog, or a page around it for a browser without scripts."""
         values |= {"caller_id": visit.caller, "show": visit.show, "home": visit.home}
+        values["partial"] = visit.partial  # on a page of its own a form has no list to answer into
         if visit.partial:
             return self._html.page(template, status=status, **values)
         away = self._screen.away_since
@@ -227,11 +235,11 @@ class PlannerPages:
             "planner/single.html", status=status, part=template, away_since=away, **values
         )
 
-    def _away_page(self, away: Away, again: str, *, partial: bool = False) -> Response:
+    def _away_page(self, away: Away, again: str, visit: Visit | None) -> Response:
         """What is away, since when, and what to do; the page tries again by itself."""
         values: dict[str, Any] = {"away": away, "again": again}
-        if partial:
-            headers = _TO_LIST | {"hx-reselect": "#todos"}
+        if visit is not None and visit.partial:
+            headers = visit.to_list | {"hx-reselect": "#todos"}
             return self._html.page("planner/_away.html", status=503, headers=headers, **values)
         nats_away = self._screen.away_since
         return self._html.page("planner/away.html", status=503, away_since=nats_away, **values)
@@ -246,7 +254,7 @@ class PlannerPages:
             except NotThere:
                 raise HTTPException(404, "tool-runner knows no caller of this id.") from None
             except Away as away:
-                return self._away_page(away, visit.home, partial=visit.partial)
+                return self._away_page(away, visit.home, visit)
 
         return handle
 
