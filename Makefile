@@ -55,6 +55,9 @@ fmt: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+generate: $(STAMP) ## .env.example and the settings table of the README, from the code
+	@$(BIN)/python scripts/generate.py
+
 lock: $(STAMP) ## pin the members' requirements again into requirements.lock
 	@$(BIN)/uv export -q --all-packages --no-emit-workspace --no-header -o requirements.lock
 

@@ -45,7 +45,7 @@ def alive(pid: int) -> bool:
 
 async def gone(pid: int) -> None:
     async with asyncio.timeout(20):
-        while alive(pid):  # noqa: ASYNC110 - nothing tells us of the end of another's child
+        while alive(pid):
             await asyncio.sleep(0.01)
 
 

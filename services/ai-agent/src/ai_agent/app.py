@@ -3,9 +3,8 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from openai import AsyncOpenAI
-
 from ai_agent.assignment import Assignments
+from ai_agent.realtime.connection import client
 from ai_agent.settings import Settings
 from ai_agent.toolbox import Toolbox
 from ai_agent.worker import Worker
@@ -27,9 +26,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     profiles = assistants.load(Path(settings.assistants_dir))
     async with (
         bus.connect(settings, f"ai-agent/{name}", shutdown) as nats,
-        AsyncOpenAI(
-            api_key=settings.openai_api_key.reveal(), base_url=settings.openai_base_url or None
-        ) as client,
+        client(settings.openai_api_key.reveal(), settings.openai_base_url) as openai,
         Tasks("agent") as tasks,
     ):
         health.add("nats", lambda: nats.connected)
@@ -37,7 +34,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         toolbox = Toolbox(nats)
         await _wait_for_tools(toolbox, profiles, settings.startup_wait_s, shutdown)
         tasks.spawn(toolbox.follow(), "toolbox")
-        worker = Worker(name, settings, nats, client, toolbox, profiles)
+        worker = Worker(name, settings, nats, openai, toolbox, profiles)
         assignments = Assignments(worker, tasks, build=version("ai-agent"))
         requests = await nats.subscribe(subjects.agent_assign(name), assignments.requested)
         await nats.settle()

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from openai import AsyncOpenAI
-
+from ai_agent.realtime.connection import Client
 from ai_agent.settings import Settings
 from ai_agent.toolbox import Toolbox
 from protocol.ids import WorkerId
@@ -18,6 +17,6 @@ class Worker:
     name: WorkerId
     settings: Settings
     bus: Bus
-    client: AsyncOpenAI
+    client: Client
     toolbox: Toolbox
     assistants: Assistants

@@ -30,9 +30,17 @@ _log = logging.get("realtime")
 _dropped = Counter("trunkline_model_audio_dropped_total", "Caller audio dropped: model socket slow")
 _ignored: set[str] = set()
 
+Client = AsyncOpenAI
+"""The SDK's client: made once a process, shared by its calls."""
+
 AUDIO_BACKLOG = 100
 """Appends (40-60 ms each) that may wait for a slow socket."""
 CLOSE_S = 2
+
+
+def client(api_key: str, base_url: str) -> Client:
+    """A client; ``base_url`` empty means OpenAI's own. Use it as an async context manager."""
+    return AsyncOpenAI(api_key=api_key, base_url=base_url or None)
 
 
 class SessionFailed(Exception):
@@ -134,7 +142,7 @@ class RealtimeConnection:
 
 @contextlib.asynccontextmanager
 async def connected(
-    client: AsyncOpenAI, *, model: str, safety_id: str, tasks: Tasks, timeout: float
+    client: Client, *, model: str, safety_id: str, tasks: Tasks, timeout: float
 ) -> AsyncGenerator[RealtimeConnection]:
     """An open socket for the block; it is closed with the block, whatever happens.
 
