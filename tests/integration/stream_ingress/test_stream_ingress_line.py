@@ -8,6 +8,7 @@ import secrets
 import pytest
 
 from protocol import events as e
+from stream_ingress import leg, outgoing
 
 
 async def test_audio_passes_both_ways_byte_for_byte(world) -> None:
@@ -108,8 +109,8 @@ async def test_what_was_said_before_the_agent_is_in_the_ring_only(world) -> None
 
 async def test_replay_of_an_unknown_leg_is_an_error_reply(world) -> None:
     phone, agent = await world.placed()
-    for leg, call in ((agent.leg + 1, phone.call), (agent.leg, world.new_call())):
-        _, headers = await agent.replay(call=call, leg=leg, from_ms=0, to_ms=100)
+    for number, call in ((agent.leg + 1, phone.call), (agent.leg, world.new_call())):
+        _, headers = await agent.replay(call=call, leg=number, from_ms=0, to_ms=100)
         assert headers["Nats-Service-Error-Code"] == "404"
     _, headers = await agent.replay(call=phone.call)
     assert headers["Nats-Service-Error-Code"] == "400"
@@ -255,3 +256,23 @@ async def test_calls_do_not_mix(world, count) -> None:
         agent = agents[phone.call]
         await phone.talk_until(lambda a=agent: any(h["done"] for h in a.of("heard")), "heard")
         assert phone.ear.audio() == words[phone.call]
+
+
+async def test_a_silent_socket_is_given_up(world, monkeypatch) -> None:
+    monkeypatch.setattr(leg, "SILENT_AFTER_S", 1)
+    phone, _ = await world.placed()
+    assert (await phone.closed())[0] == 1000
+    (stopped,) = await world.logged(phone.call, e.StreamStopped)
+    assert stopped.reason == "lost"
+
+
+async def test_a_socket_that_takes_nothing_is_given_up(world, monkeypatch) -> None:
+    monkeypatch.setattr(outgoing, "BOUND_BYTES", 20_000)
+    phone, agent = await world.placed()
+    await agent.out("item", item_id="item_1")
+    for _ in range(20):
+        await agent.speak(b"\x55" * 100_000)  # more at once than the writer can pass on
+    (stopped,) = await world.logged(phone.call, e.StreamStopped)
+    assert stopped.reason == "lost"
+    (heard,) = await world.logged(phone.call, e.Heard)
+    assert heard.cut

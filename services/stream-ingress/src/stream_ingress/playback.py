@@ -137,6 +137,7 @@ class Playback:
             return []
         if mark.position >= self._echoed:
             self._echoed = self._anchor = mark.position
+            self._anchor_ms = now_ms
         item = mark.item
         complete = self._complete(item)
         heard_ms = item.heard(self._echoed) // BYTES_PER_MS
