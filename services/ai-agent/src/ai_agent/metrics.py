@@ -1,4 +1,4 @@
-"""Metrics of ai-agent; what each means and what to do about a bad value stands in
+"""Metrics of ai-agent: how full it is, how fast it answers, what it had to give up."""
 docs/metrics.md.
 """
 
