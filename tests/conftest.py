@@ -5,10 +5,18 @@ It never starts a server; the folders' own conftest files do.
 
 import asyncio
 import inspect
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No deadline: a busy machine is no failure. Fewer examples than by default keep the unit layer
+# within seconds; HYPOTHESIS_PROFILE=thorough is for whoever changes a core.
+settings.register_profile("trunkline", deadline=None, max_examples=40, stateful_step_count=30)
+settings.register_profile("thorough", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "trunkline"))
 
 TESTS = Path(__file__).parent
 LAYERS = ("unit", "contract", "integration", "e2e")

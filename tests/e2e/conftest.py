@@ -265,7 +265,7 @@ async def world(shared_system: World) -> AsyncIterator[World]:
     await shared_system.settle()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def new_system() -> Callable[..., contextlib.AbstractAsyncContextManager[World]]:
     """Starts a system of the test's own: `async with new_system(ai_agent={...}) as world`."""
     return running

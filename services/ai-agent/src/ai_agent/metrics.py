@@ -1,6 +1,4 @@
 """Metrics of ai-agent: how full it is, how fast it answers, what it had to give up."""
-docs/metrics.md.
-"""
 
 from prometheus_client import Counter, Gauge, Histogram
 

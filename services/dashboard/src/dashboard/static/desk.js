@@ -18,6 +18,7 @@
     if (s < 86400) return `${Math.floor(s / 3600)} h ago`;
     return `${Math.floor(s / 86400)} d ago`;
   };
+  const dialog = () => document.getElementById("dialog"); // the page's main part may be replaced
   const put = (element, text) => {
     if (element.textContent !== text) element.textContent = text;
   };
@@ -40,9 +41,9 @@
     if (summary && summary.parentElement.id) {
       folds.set(summary.parentElement.id, !summary.parentElement.open);
     }
-    if (event.target.closest("[data-close]") && dialog && dialog.open) {
+    if (event.target.closest("[data-close]") && dialog()?.open) {
       event.preventDefault();
-      dialog.close();
+      dialog().close();
     }
   });
   document.addEventListener("scroll", (event) => {
@@ -75,12 +76,11 @@
   document.addEventListener("htmx:sseError", () => { offline.hidden = false; });
   document.addEventListener("htmx:sseOpen", () => { offline.hidden = true; });
 
-  const dialog = document.getElementById("dialog");
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target?.id === "dialog-body" && dialog && !dialog.open) dialog.showModal();
+    if (event.detail.target?.id === "dialog-body" && !dialog().open) dialog().showModal();
     tick();
   });
-  document.addEventListener("desk:saved", () => { if (dialog && dialog.open) dialog.close(); });
+  document.addEventListener("desk:saved", () => { if (dialog()?.open) dialog().close(); });
 
   document.addEventListener("keydown", (event) => {
     const rows = [...document.querySelectorAll(".call summary")].filter((s) => s.id.startsWith("head-"));
