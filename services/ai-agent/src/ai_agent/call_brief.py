@@ -101,7 +101,8 @@ async def prepare(worker: Worker, call: CallId, epoch: Epoch) -> Brief:
         tools=worker.toolbox.offered(assistant.tools),
         caller=caller,
         safety_id=_safety_id(settings.openai_api_key.reveal(), state.caller),
-        greet=not state.utterances,
+        # Sentences of the ingress's own (ids.ItemId) are no part of the conversation.
+        greet=all(spoken.item_id.startswith("local:") for spoken in state.utterances),
     )
 
 
