@@ -127,7 +127,11 @@ class World:
         heard = call.ear.audio()
         if heard != expected:  # no comparison by pytest: it would print thousands of bytes
             at = next(
-                (i for i, pair in enumerate(zip(heard, expected, strict=False)) if len({*pair}) > 1),
+                (
+                    i
+                    for i, pair in enumerate(zip(heard, expected, strict=False))
+                    if len({*pair}) > 1
+                ),
                 min(len(heard), len(expected)),
             )
             pytest.fail(f"heard {len(heard)} bytes for {len(expected)}, different at {at}")

@@ -171,9 +171,7 @@ async def test_a_stale_worker_cannot_write_and_leaves_the_call(world, outsider) 
     said = event_of(call, "said", epoch=epoch, text="as the holder", **words)
     await publish(outsider, said, **fence)
 
-    newer = event_of(
-        call, "assigned", leg=assigned["leg"], previous_epoch=epoch, reason="takeover"
-    )
+    newer = event_of(call, "assigned", leg=assigned["leg"], previous_epoch=epoch, reason="takeover")
     taken = await publish(outsider, newer, Nats_Expected_Last_Subject_Sequence=str(epoch))
     assert taken > epoch
     stale = event_of(call, "said", epoch=epoch, text="too late", **words)

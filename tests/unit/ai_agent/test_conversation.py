@@ -5,6 +5,7 @@ import pytest
 from ai_agent.conversation import Conversation
 from ai_agent.effects import CallTool, ClearPlayback, GiveUp, Play, PlayDone, Record, Tell
 from ai_agent.realtime import events as rt
+from ai_agent.realtime.commands import CREATE_EVENT_ID as CREATE
 from protocol import line
 from protocol.events import (
     BargedIn,
@@ -182,6 +183,15 @@ def test_an_answer_without_sound_is_asked_for_again(talk, status):
 @pytest.mark.parametrize("code", ["response_cancel_not_active", "invalid_value", "brand_new_code"])
 def test_other_errors_end_nothing(talk, code):
     assert talk.on_event(rt.ErrorReported(rt.ErrorBody("invalid_request_error", code)), 0) == []
+
+
+def test_a_refused_create_is_sent_again_and_given_up_in_time(talk):
+    refused = rt.ErrorReported(rt.ErrorBody("invalid_request_error", "odd", event_id=CREATE))
+    assert talk.on_event(refused, 0) == [], "none was under way"
+    talk.greet("Greet.")
+    for _ in range(2):
+        assert len(commands(talk.on_event(refused, 0), "response.create")) == 1
+    assert of(talk.on_event(refused, 0), GiveUp)
 
 
 def test_turns_lie_on_the_line_and_are_timed_by_what_was_heard(talk):

@@ -45,14 +45,6 @@ PERMANENT = frozenset(
     }
 )
 """Failures that no retry mends."""
-HARMLESS = frozenset(
-    {
-        "response_cancel_not_active",
-        "input_audio_buffer_commit_empty",
-        "item_truncate_invalid_item_id",
-        "invalid_value",  # a truncate that lost its race; session.update is checked before the talk
-    }
-)
 RETRIES = 2
 """Responses asked for again, in a row, that gave no audio before the call is given up."""
 
@@ -241,15 +233,12 @@ class Conversation:
             effects.append(self._ended(response))
         answered = acted or any(s.received_bytes for s in mine)
         if response.status != "cancelled" and not answered:
-            effects += self._again(response)
+            error = response.status_details.error if response.status_details else None
+            effects += self._again((error.code or error.type) if error else response.status)
         return effects + self._tell(self._gate.done(response.id))
 
-    def _again(self, response: rt.Response) -> list[Effect]:
-        """A response without sound: nobody would tell the caller, so ask again, and give up in
-        time.
-        """
-        error = response.status_details.error if response.status_details else None
-        code = (error.code or error.type) if error else response.status
+    def _again(self, code: str) -> list[Effect]:
+        """No sound came of a response: ask again, and give up in time rather than be silent."""
         self._failures += 1
         if code in PERMANENT or self._failures > RETRIES:
             return [GiveUp(f"responses fail: {code}")]
@@ -268,6 +257,8 @@ class Conversation:
             self._gate.refused()
         elif error.code in PERMANENT:
             return [GiveUp(f"the model refuses: {error.code}")]
+        elif error.event_id == commands.CREATE_EVENT_ID and self._gate.failed():
+            return self._again(error.code or error.type)
         return []
 
     def _finish(self, spoken: SpokenItem, now_ms: int) -> list[Effect]:

@@ -73,8 +73,10 @@ class ResponseGate:
             # Until that response's own ``created`` arrives the gate must stay shut.
             self.active = self.active or "unknown"
 
-    def waiting_for_tools(self) -> bool:
-        return bool(self._running)
+    def failed(self) -> bool:
+        """Our create was refused for another reason. False when none was under way."""
+        was, self._asked = self._asked, False
+        return was
 
     def _next(self) -> list[Command]:
         if self.active is not None or self._asked:

@@ -16,6 +16,8 @@ Command = dict[str, Any]
 PCMU = {"type": "audio/pcmu"}
 """mu-law 8 kHz, Twilio's own format; takes no rate."""
 CONFIG_EVENT_ID = "trunkline-config"
+CREATE_EVENT_ID = "trunkline-create"
+"""Comes back in ``error.event_id``: tells a refused response.create from other refusals."""
 
 
 def session_update(
@@ -73,7 +75,7 @@ def create_response(instructions: str | None = None) -> Command:
     response: dict[str, Any] = {"output_modalities": ["audio"]}
     if instructions is not None:
         response["instructions"] = instructions
-    return {"type": "response.create", "response": response}
+    return {"type": "response.create", "event_id": CREATE_EVENT_ID, "response": response}
 
 
 def cancel_response(response_id: str) -> Command:

@@ -126,18 +126,20 @@ class RealtimeConnection:
                     if isinstance(event, rt.SessionCreated):
                         self.session = event.session
                     if isinstance(event, rt.SessionUpdated):
-                        self._check(event.session)
+                        self.session = checked(event.session)
                         return
         except TimeoutError:
             raise SessionFailed("session not configured in time", permanent=False) from None
         raise SessionFailed("socket closed while configuring", permanent=False)
 
-    def _check(self, session: rt.Session) -> None:
-        for way in ("input", "output"):
-            part = cast("dict[str, object]", session.audio.get(way) or {})
-            if part.get("format") != commands.PCMU:
-                raise SessionFailed(f"{way} format is not audio/pcmu", permanent=True)
-        self.session = session
+
+def checked(session: rt.Session) -> rt.Session:
+    """``session`` if both its formats are mu-law. Raises SessionFailed: anything else is noise."""
+    for way in ("input", "output"):
+        part = cast("dict[str, object]", session.audio.get(way) or {})
+        if part.get("format") != commands.PCMU:
+            raise SessionFailed(f"{way} format is not audio/pcmu", permanent=True)
+    return session
 
 
 @contextlib.asynccontextmanager
