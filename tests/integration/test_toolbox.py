@@ -20,7 +20,7 @@ META = {"description": "does it", "schema": '{"type":"object"}'}
 @pytest.fixture(scope="module")
 async def bus(nats_server):
     async with connect(CommonSettings(nats_url=nats_server.url), "test", Shutdown()) as found:
-        # The first request opens the inbox of all requests: a task of the connection, not of a test.
+        # The first request opens the inbox of all requests: a task of the connection, not ours.
         with pytest.raises(NoAnswer):
             await found.request_raw("nobody.listens", b"", timeout=1)
         yield found
