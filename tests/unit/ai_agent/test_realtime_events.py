@@ -10,7 +10,7 @@ from ai_agent.realtime import events as rt
 from ai_agent.realtime.connection import SessionFailed, checked
 from protocol.errors import DecodeError
 from protocol.events import OfferedTool
-from runtime.assistants import TurnDetection
+from runtime.assistant import TurnDetection
 
 
 def test_audio_is_decoded_to_bytes_and_unknown_fields_do_no_harm():
@@ -67,6 +67,7 @@ def test_the_update_names_everything_explicitly():
         language="en",
         transcription_model="gpt-transcribe",
         turn_detection=TurnDetection(silence_duration_ms=700),
+        noise_reduction="near_field",
         tools=(OfferedTool("t", "does", '{"type":"object"}'),),
         max_output_tokens=100,
     )["session"]
@@ -79,6 +80,7 @@ def test_the_update_names_everything_explicitly():
         "create_response": True,
         "interrupt_response": True,
     }
+    assert update["audio"]["input"]["noise_reduction"] == {"type": "near_field"}
     assert update["tools"] == [
         {"type": "function", "name": "t", "description": "does", "parameters": {"type": "object"}}
     ]

@@ -181,3 +181,26 @@ class ResponseTimed(AgentEvent, frozen=True, kw_only=True, tag="response_timed")
     turn_item_id: ItemId
     item_id: ItemId
     response_ms: int
+
+
+class LimitReached(AgentEvent, frozen=True, kw_only=True, tag="limit_reached"):
+    """A bound of the profile was met: call_s, call_usd, day_usd, silence."""
+
+    limit: str
+    detail: str = ""
+
+
+class OutputStopped(AgentEvent, frozen=True, kw_only=True, tag="output_stopped"):
+    """The output check cut an item; ``rule`` names what hit, never the words."""
+
+    item_id: ItemId
+    rule: str
+
+
+class CallerAdmitted(AgentEvent, frozen=True, kw_only=True, tag="caller_admitted"):
+    """Who calls, as far as known. ``standing``: known (has a record), guest (none), refused
+    (why).
+    """
+
+    standing: Literal["known", "guest", "refused"]
+    reason: str = ""

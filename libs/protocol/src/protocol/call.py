@@ -130,7 +130,9 @@ class CallState(Struct):
                 self.response_ms.append(event.response_ms)
             case e.HandingOver() | e.Redirecting() | e.Resuming() | e.ResponseEnded():
                 pass  # matter to their readers by their place in the log, not to the state
-            case e.OperatorActed():
+            case e.OperatorActed() | e.LimitReached() | e.OutputStopped() | e.CallerAdmitted():
+                pass
+            case e.MachineDetected() | e.DialEnded():
                 pass
         return True
 

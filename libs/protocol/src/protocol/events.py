@@ -8,10 +8,13 @@ is the stream sequence, never ``at``. New fields need defaults; nothing is retyp
 from protocol.agent_events import (
     Assigned,
     BargedIn,
+    CallerAdmitted,
     HandingOver,
     KeyPressed,
+    LimitReached,
     ModeChanged,
     OfferedTool,
+    OutputStopped,
     PinAccepted,
     PinRejected,
     PinRequested,
@@ -68,6 +71,20 @@ class Resuming(Event, frozen=True, kw_only=True, tag="resuming"):
 
 class Transferred(Event, frozen=True, kw_only=True, tag="transferred"):
     to: str
+
+
+class MachineDetected(Event, frozen=True, kw_only=True, tag="machine_detected"):
+    """Answering-machine detection of an outbound call, in Twilio's words."""
+
+    answered_by: str
+    took_ms: int = 0
+
+
+class DialEnded(Event, frozen=True, kw_only=True, tag="dial_ended"):
+    """How a transfer's ``<Dial>`` ended, in Twilio's word (DialCallStatus)."""
+
+    status: str
+    duration_s: int = 0
 
 
 class CallEnded(Event, frozen=True, kw_only=True, tag="call_ended"):
@@ -134,7 +151,16 @@ class OperatorActed(Event, frozen=True, kw_only=True, tag="operator_acted"):
     detail: str = ""
 
 
-WebhooksEvent = Ringing | StatusChanged | Redirecting | Resuming | Transferred | CallEnded
+WebhooksEvent = (
+    Ringing
+    | StatusChanged
+    | Redirecting
+    | Resuming
+    | Transferred
+    | MachineDetected
+    | DialEnded
+    | CallEnded
+)
 IngressEvent = StreamStarted | StreamClosing | StreamStopped | Heard | CallEnded
 WorkerEvent = (
     Assigned
@@ -155,6 +181,9 @@ WorkerEvent = (
     | UsageReported
     | ResponseEnded
     | ResponseTimed
+    | LimitReached
+    | OutputStopped
+    | CallerAdmitted
 )
 AnyEvent = WebhooksEvent | IngressEvent | WorkerEvent | OperatorActed
 
@@ -172,17 +201,22 @@ __all__ = [
     "Assigned",
     "BargedIn",
     "CallEnded",
+    "CallerAdmitted",
     "Channel",
+    "DialEnded",
     "EndReason",
     "Event",
     "HandingOver",
     "Heard",
     "IngressEvent",
     "KeyPressed",
+    "LimitReached",
+    "MachineDetected",
     "Mode",
     "ModeChanged",
     "OfferedTool",
     "OperatorActed",
+    "OutputStopped",
     "PinAccepted",
     "PinRejected",
     "PinRequested",

@@ -139,6 +139,10 @@ def callers(verb: str) -> str:
 ALL_TODO_CHANGES = "todo.*.changed"
 
 
+def calls(verb: str) -> str:
+    return f"calls.{verb}"
+
+
 def todo_changed(caller: CallerId) -> str:
     return f"todo.{caller}.changed"
 

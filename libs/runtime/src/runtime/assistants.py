@@ -1,50 +1,18 @@
-"""Assistant profiles: TOML files that say what answers a called number. Read by ai-agent (and
-whoever needs a profile's human number); validated with errors that name file, key and reason.
+"""All profiles of a folder: loads them, with errors that name file, key and reason, and finds the
+one that answers a called number. Read by ai-agent and webhooks.
 """
 
 import hashlib
 import tomllib
 from pathlib import Path
-from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from runtime.assistant import Assistant, problems
 from runtime.errors import ServiceError
 
 ANY_NUMBER = "*"
-
-
-class TurnDetection(Struct, frozen=True, forbid_unknown_fields=True):
-    """Server VAD values (OpenAI ``turn_detection``); ms."""
-
-    threshold: Annotated[float, Meta(ge=0, le=1)] = 0.5
-    prefix_padding_ms: Annotated[int, Meta(ge=0, le=2000)] = 300
-    silence_duration_ms: Annotated[int, Meta(ge=100, le=5000)] = 500
-
-
-class Assistant(Struct, frozen=True, forbid_unknown_fields=True):
-    """One profile. ``numbers``: called numbers it answers, or ``*`` for all that no other profile
-    names.
-
-    ``instructions`` and ``greeting`` are told to the model; ``tools`` are the only ones it may
-    call. Empty ``model`` and ``transcription_model`` mean the service's settings.
-    """
-
-    name: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,63}$")]
-    numbers: Annotated[tuple[str, ...], Meta(min_length=1)]
-    instructions: Annotated[str, Meta(min_length=1, max_length=50_000)]
-    greeting: Annotated[str, Meta(min_length=1, max_length=2_000)]
-    tools: tuple[str, ...] = ()
-    voice: str = "marin"
-    language: Annotated[str, Meta(pattern="^[a-z]{2}$")] = "en"
-    time_zone: str = "UTC"
-    model: str = ""
-    transcription_model: str = ""
-    max_output_tokens: Annotated[int, Meta(ge=1, le=4096)] = 1024
-    tool_deadline_ms: Annotated[int, Meta(ge=100, le=60_000)] = 5_000
-    turn_detection: TurnDetection = TurnDetection()
 
 
 class LoadedAssistant(Struct, frozen=True):
@@ -108,8 +76,6 @@ def _read(file: Path) -> LoadedAssistant:
     except msgspec.ValidationError as error:
         reason, _, place = str(error).partition(" - at `$")
         raise ValueError(f"{place.strip('`.') or 'top level'}: {reason}") from None
-    try:
-        ZoneInfo(assistant.time_zone)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f"time_zone: {assistant.time_zone!r} is no IANA time zone") from None
+    if found := problems(assistant):
+        raise ValueError("; ".join(found))
     return LoadedAssistant(assistant, hashlib.sha256(data).hexdigest())

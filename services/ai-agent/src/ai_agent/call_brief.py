@@ -19,7 +19,7 @@ from protocol.events import OfferedTool
 from protocol.ids import CallId, Epoch
 from protocol.todos import Caller, IdentifyCaller, ListTodos, TodoList
 from runtime import clock, logging
-from runtime.assistants import Assistant
+from runtime.assistant import Assistant
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway, NoAnswer, Refused, ServiceError
 
@@ -52,6 +52,7 @@ class Brief:
             language=self.assistant.language,
             transcription_model=self.transcription_model,
             turn_detection=self.assistant.turn_detection,
+            noise_reduction=self.assistant.noise_reduction,
             tools=self.tools,
             max_output_tokens=self.assistant.max_output_tokens,
         )

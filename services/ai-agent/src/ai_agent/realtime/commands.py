@@ -5,11 +5,10 @@ reference).
 from typing import Any
 
 import msgspec
-from msgspec.structs import asdict
 
 from protocol.events import OfferedTool
 from protocol.ids import ItemId, ToolCallId
-from runtime.assistants import TurnDetection
+from runtime.assistant import TurnDetection
 
 Command = dict[str, Any]
 
@@ -27,6 +26,7 @@ def session_update(
     language: str,
     transcription_model: str,
     turn_detection: TurnDetection,
+    noise_reduction: str,
     tools: tuple[OfferedTool, ...],
     max_output_tokens: int,
 ) -> Command:
@@ -44,10 +44,11 @@ def session_update(
                 "input": {
                     "format": PCMU,
                     "transcription": {"model": transcription_model, "language": language},
-                    "noise_reduction": None,
+                    "noise_reduction": None
+                    if noise_reduction == "off"
+                    else {"type": noise_reduction},
                     "turn_detection": {
-                        "type": "server_vad",
-                        **asdict(turn_detection),
+                        **_detection(turn_detection),
                         "create_response": True,
                         "interrupt_response": True,
                     },
@@ -67,6 +68,17 @@ def session_update(
             "max_output_tokens": max_output_tokens,
             "truncation": "auto",
         },
+    }
+
+
+def _detection(wanted: TurnDetection) -> dict[str, Any]:
+    if wanted.kind == "semantic_vad":
+        return {"type": "semantic_vad", "eagerness": wanted.eagerness}
+    return {
+        "type": "server_vad",
+        "threshold": wanted.threshold,
+        "prefix_padding_ms": wanted.prefix_padding_ms,
+        "silence_duration_ms": wanted.silence_duration_ms,
     }
 
 
