@@ -146,7 +146,7 @@ def configured(event):
         and audio["input"]["format"] == audio["output"]["format"] == {"type": "audio/pcmu"}
         and audio["output"]["voice"] == "marin"
         and "Today is Sunday 2026-11-22" in session["instructions"]
-        and [t["name"] for t in session["tools"]] == ["get_tasks", "slow"]
+        and [t["name"] for t in session["tools"]] == ["get_tasks", "slow", "end_call"]
     )
 
 

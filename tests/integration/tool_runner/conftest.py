@@ -82,6 +82,12 @@ class Changes:
 
 
 @pytest.fixture(scope="session")
+def migrations() -> Path:
+    """The folder of tool-runner's migrations."""
+    return MIGRATIONS
+
+
+@pytest.fixture(scope="session")
 async def migrated(postgres_server: Any) -> str:
     """The dsn of a migrated database, shared by the tests of this folder."""
     shared = await postgres_server.create_database(f"tools_{secrets.token_hex(6)}")
@@ -94,7 +100,10 @@ async def dsn(migrated: str) -> str:
     """A migrated database with empty tables."""
     connection = await asyncpg.connect(migrated)
     try:
-        await connection.execute("TRUNCATE callers, todos, tool_results")
+        await connection.execute(
+            "TRUNCATE callers, todos, tool_results, caller_pins, pin_failures, pin_attempts,"
+            " admitted_calls, day_spend, spend_entries"
+        )
     finally:
         await connection.close()
     return migrated

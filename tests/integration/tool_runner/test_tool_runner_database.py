@@ -28,6 +28,11 @@ MIGRATIONS = Path(__file__).parents[3] / "services/tool-runner/migrations"
 TABLE = migrations_table("tool-runner")
 NUMBER = "+15550100001"
 NEW = {"date": "2999-01-01", "description": "buy milk"}
+TABLES = {
+    *("callers", "todos", "tool_results"),
+    *("caller_pins", "pin_failures", "pin_attempts"),
+    *("admitted_calls", "day_spend", "spend_entries"),
+}
 
 
 @pytest.fixture
@@ -159,7 +164,7 @@ async def test_what_cannot_be_used_at_start_is_one_sentence(
         f"{here}: it has no database of that name; create it, or correct DATABASE_URL{gave_up}"
     )
     assert await unusable(database) == (
-        f"{here}: the tables callers, todos, tool_results are missing; "
+        f"{here}: the tables {', '.join(sorted(TABLES))} are missing; "
         f"run the migrations: make migrate{gave_up}"
     )
     for broken in ("nonsense", "mysql://u:secret@h/x", "postgres://u:secret@h:port/x"):
@@ -180,7 +185,7 @@ async def test_migrations_go_up_down_and_up_again(database: str) -> None:
         return {row["tablename"] for row in rows} - {TABLE}
 
     await migrate(database, MIGRATIONS, table=TABLE)
-    assert await tables() == {"callers", "todos", "tool_results"}
+    assert await tables() == TABLES
     for _ in MIGRATIONS.glob("*.sql"):
         down = await run(
             "dbmate",
@@ -194,7 +199,7 @@ async def test_migrations_go_up_down_and_up_again(database: str) -> None:
         assert down.returncode == 0, down.tail()
     assert await tables() == set()
     await migrate(database, MIGRATIONS, table=TABLE)
-    assert await tables() == {"callers", "todos", "tool_results"}
+    assert await tables() == TABLES
 
 
 async def test_the_seed_is_the_same_run_twice_and_starts_over(dsn: str) -> None:

@@ -28,7 +28,7 @@ from runtime.settings import load
 from testbed.twilio.forms import CallFacts, call_form, new_sid, status_form
 from testbed.twilio.signature import sign_post
 from testbed.twilio.twiml import Connect, Hangup, Say, Verb, parse
-from webhooks.app import app
+from webhooks.app import opened
 from webhooks.settings import Settings
 
 PUBLIC = "https://voice.example.com"
@@ -150,10 +150,9 @@ async def served(stack: AsyncExitStack, nats_url: str) -> Twilio:
     configured, shutdown = settings(nats_url), Shutdown()
     nats = await stack.enter_async_context(bus.connect(configured, "test", shutdown))
     await provision(nats, wait_s=10, shutdown=shutdown)
+    application = await stack.enter_async_context(opened(configured, nats, "test"))
     port = await stack.enter_async_context(
-        serving(
-            app(configured, nats, "test"), host="127.0.0.1", port=0, what="webhooks", setting="-"
-        )
+        serving(application, host="127.0.0.1", port=0, what="webhooks", setting="-")
     )
     http = await stack.enter_async_context(
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=20)

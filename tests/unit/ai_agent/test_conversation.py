@@ -188,7 +188,7 @@ def test_other_errors_end_nothing(talk, code):
 def test_a_refused_create_is_sent_again_and_given_up_in_time(talk):
     refused = rt.ErrorReported(rt.ErrorBody("invalid_request_error", "odd", event_id=CREATE))
     assert talk.on_event(refused, 0) == [], "none was under way"
-    talk.greet("Greet.")
+    talk.ask("Greet.")
     for _ in range(2):
         assert len(commands(talk.on_event(refused, 0), "response.create")) == 1
     assert of(talk.on_event(refused, 0), GiveUp)

@@ -33,10 +33,25 @@ class Log:
             "worker": "w",
         }
 
-    def rang(self) -> int:
-        return self._add(e.Ringing(**self._common(0), caller="a", called="b"))
+    def rang(self, channel: e.Channel = "phone") -> int:
+        return self._add(e.Ringing(**self._common(0), caller="a", called="b", channel=channel))
 
-    def started(self, after_s: float = 1, line_ms: int = 0, previous: int = 0) -> Leg:
+    def redirecting(self, reason: str) -> int:
+        return self._add(e.Redirecting(**self._common(5), reason=reason))
+
+    def transferred(self) -> int:
+        return self._add(e.Transferred(**self._common(6), to="+15550100009"))
+
+    def dial_ended(self, status: str) -> int:
+        return self._add(e.DialEnded(**self._common(7), status=status))
+
+    def started(
+        self,
+        after_s: float = 1,
+        line_ms: int = 0,
+        previous: int = 0,
+        channel: e.Channel = "phone",
+    ) -> Leg:
         return Leg(
             self._add(
                 e.StreamStarted(
@@ -45,6 +60,7 @@ class Log:
                     ingress=IngressId("i"),
                     previous_leg=Leg(previous),
                     line_ms=line_ms,
+                    channel=channel,
                 )
             )
         )
@@ -90,11 +106,21 @@ class Log:
         return tell(self.entries)
 
     def decided(
-        self, *, status: str = "in-progress", after_s: float = 10, request: str = "this-request"
+        self,
+        *,
+        status: str = "in-progress",
+        after_s: float = 10,
+        request: str = "this-request",
+        human_there: bool = False,
     ) -> Decision:
         """The decision for a request that comes ``after_s`` into the call."""
-        now = T0 + timedelta(seconds=after_s)
-        return decide(self.story, call_status=status, request=EventId(request), now=now)
+        return decide(
+            self.story,
+            call_status=status,
+            request=EventId(request),
+            now=T0 + timedelta(seconds=after_s),
+            human_there=human_there,
+        )
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     settings = loaded()
     assert (settings.webhooks_host, settings.webhooks_port) == ("0.0.0.0", 8081)
     assert settings.webhooks_admin_port == 9081
+    assert settings.outbound_prefixes == (), "none may be called until it is set"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,12 @@ def test_addresses(public: str, stream: str, base: str, stream_base: str) -> Non
         ("STREAM_TOKEN_SECRET", "fifteen-letters"),
         ("STREAM_TOKEN_SECRET", "s" * 16 + ",short"),
         ("STREAM_TOKEN_SECRET", ","),
+        ("TWILIO_PHONE_NUMBER", "5550100002"),
+        ("TWILIO_API_URL", "127.0.0.1:8080"),
+        ("OUTBOUND_PREFIXES", "+49,1"),
+        ("OUTBOUND_PREFIXES", "+"),
+        ("OUTBOUND_PER_MINUTE", "-1"),
+        ("OUTBOUND_CALL_S", "0"),
     ],
 )
 def test_a_wrong_value_is_one_sentence_about_its_variable(variable: str, value: str) -> None:

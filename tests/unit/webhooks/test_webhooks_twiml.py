@@ -6,11 +6,12 @@ from starlette.datastructures import ImmutableMultiDict
 from protocol import stream_token
 from protocol.ids import CallId, Leg
 from runtime.settings import load
-from testbed.twilio.twiml import PARAMETER_LIMIT, Connect, Hangup, Pause, Redirect, Say, parse
+from testbed.twilio.twiml import PARAMETER_LIMIT, Connect, Dial, Hangup, Pause, Redirect, Say, parse
 from webhooks import twiml
+from webhooks.numbers import NUMBER_BYTES, number
 from webhooks.settings import Settings
 from webhooks.signature import SignedForm
-from webhooks.stream_token import NUMBER_BYTES, Offers, number
+from webhooks.stream_token import Offers
 
 CALL = CallId("CA" + "1" * 32)
 NEW, OLD = "n" * 16, "o" * 16
@@ -90,3 +91,31 @@ def test_the_short_documents() -> None:
         Pause(twiml.WAIT_S),
         Redirect("https://v.example.com/twilio/stream-ended?a=1&b=2", "POST"),
     ]
+
+
+@pytest.mark.parametrize(("shown", "whisper"), [("", ""), ("+15550100002", "https://v/w/a")])
+def test_a_dial(shown: str, whisper: str) -> None:
+    document = twiml.dial(
+        number="+15550100009",
+        action="https://v.example.com/twilio/dial-ended",
+        ring_s=25,
+        limit_s=1800,
+        caller_id=shown,
+        whisper=whisper,
+    )
+    assert parse(document, None) == [
+        Dial("+15550100009", "https://v.example.com/twilio/dial-ended", "POST")
+    ]
+    assert 'answerOnBridge="true"' in document
+    assert 'timeout="25"' in document
+    assert 'timeLimit="1800"' in document
+    assert ("callerId" in document) is bool(shown)
+    assert ("url=" in document) is bool(whisper)
+
+
+def test_sentences_of_a_profile_are_text_whatever_they_hold() -> None:
+    nasty = 'We <are> "closed" & gone</Say><Dial>+1</Dial>'
+    assert parse(twiml.say_goodbye(nasty), None) == [Say(nasty), Hangup()]
+    assert parse(twiml.say(nasty), None) == [Say(nasty)]
+    assert parse(twiml.say_goodbye(""), None) == [Hangup()]
+    assert parse(twiml.say(""), None) == []

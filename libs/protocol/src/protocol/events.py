@@ -38,7 +38,9 @@ from protocol.line import Intent
 
 
 class Ringing(Event, frozen=True, kw_only=True, tag="ringing"):
-    """Twilio asked what to do with a new call. ``caller`` may be ``anonymous`` or a SIP address."""
+    """A new call. ``caller`` is the person and ``called`` our number, also where we placed the call
+    (``direction`` outbound). ``caller`` may be ``anonymous`` or a SIP address.
+    """
 
     caller: str
     called: str

@@ -3,9 +3,11 @@
 from importlib.metadata import version
 from pathlib import Path
 
+from ai_agent import builtin_tools
 from ai_agent.assignment import Assignments
 from ai_agent.realtime.connection import client
 from ai_agent.settings import Settings
+from ai_agent.speaker import speaker
 from ai_agent.toolbox import Toolbox
 from ai_agent.worker import Worker
 from protocol import subjects
@@ -27,6 +29,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     async with (
         bus.connect(settings, f"ai-agent/{name}", shutdown) as nats,
         client(settings.openai_api_key.reveal(), settings.openai_base_url) as openai,
+        speaker.running(settings, nats, openai) as spoken,
         Tasks("agent") as tasks,
     ):
         health.add("nats", lambda: nats.connected)
@@ -34,7 +37,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         toolbox = Toolbox(nats)
         await _wait_for_tools(toolbox, profiles, settings.startup_wait_s, shutdown)
         tasks.spawn(toolbox.follow(), "toolbox")
-        worker = Worker(name, settings, nats, openai, toolbox, profiles)
+        worker = Worker(name, settings, nats, openai, toolbox, profiles, spoken)
         assignments = Assignments(worker, tasks, build=version("ai-agent"))
         requests = await nats.subscribe(subjects.agent_assign(name), assignments.requested)
         await nats.settle()
@@ -52,7 +55,8 @@ async def _wait_for_tools(
     """A worker without its profiles' tools would only make excuses: wait for the services that
     offer them.
     """
-    wanted = {tool for loaded in profiles.all() for tool in loaded.assistant.tools}
+    named = {tool for loaded in profiles.all() for tool in loaded.assistant.tools}
+    wanted = named - builtin_tools.NAMES
 
     async def attempt() -> str | None:
         await toolbox.refresh()

@@ -4,28 +4,25 @@ record and todos.
 
 import hashlib
 import hmac
-import re
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ai_agent import prompt
+from ai_agent import builtin_tools, prompt
+from ai_agent.admission import Standing
 from ai_agent.realtime.commands import Command, session_update
 from ai_agent.worker import Worker
 from protocol import subjects
-from protocol.call import fold
 from protocol.errors import DecodeError
 from protocol.events import OfferedTool
-from protocol.ids import CallId, Epoch
 from protocol.todos import Caller, IdentifyCaller, ListTodos, TodoList
 from runtime import clock, logging
 from runtime.assistant import Assistant
-from runtime.calllog import CallLog
+from runtime.assistants import LoadedAssistant
 from runtime.errors import NatsAway, NoAnswer, Refused, ServiceError
 
 _log = logging.get("brief")
 
-E164 = re.compile(r"\+[1-9][0-9]{4,14}\Z")
 RECORDS_S = 1.5
 """Seconds that the caller's record may take; the call goes on without it."""
 
@@ -72,17 +69,22 @@ class Brief:
         }
 
 
-async def prepare(worker: Worker, call: CallId, epoch: Epoch) -> Brief:
-    """Fold the log, find the profile, look the caller up. Raises NatsAway, ServiceError without a
-    profile.
-    """
-    entries = await CallLog(worker.bus).read(call, at_least=epoch)
-    state = fold(call, ((entry.sequence, entry.event) for entry in entries))
-    loaded = worker.assistants.answering(state.called)
+def profile(worker: Worker, called: str) -> LoadedAssistant:
+    """The profile that answers a called number. Raises ServiceError when there is none."""
+    loaded = worker.assistants.answering(called)
     if loaded is None:
         raise ServiceError("no assistant profile answers the called number")
+    return loaded
+
+
+async def prepare(
+    worker: Worker, state: CallState, loaded: LoadedAssistant, standing: Standing
+) -> Brief:
+    """Look the caller up and put together what a session of this call is made of."""
     assistant, settings = loaded.assistant, worker.settings
-    caller, listed = await _records(worker, state.caller, assistant.time_zone)
+    caller, listed = None, None
+    if standing.kind == "known":
+        caller, listed = await _records(worker, state.caller, assistant.time_zone)
     zone = caller.time_zone if caller is not None else assistant.time_zone
     today = (
         listed.today if listed is not None else clock.utc_now().astimezone(ZoneInfo(zone)).date()
@@ -99,12 +101,15 @@ async def prepare(worker: Worker, call: CallId, epoch: Epoch) -> Brief:
             caller=caller,
             todos=listed.todos if listed is not None else (),
         ),
-        tools=worker.toolbox.offered(assistant.tools),
+        tools=(*worker.toolbox.offered(_served(assistant)), *builtin_tools.offered(assistant)),
         caller=caller,
         safety_id=_safety_id(settings.openai_api_key.reveal(), state.caller),
-        # Sentences of the ingress's own (ids.ItemId) are no part of the conversation.
-        greet=all(spoken.item_id.startswith("local:") for spoken in state.utterances),
+        greet=not any(not u.item_id.startswith(("local:", "voice_")) for u in state.utterances),
     )
+
+
+def _served(assistant: Assistant) -> tuple[str, ...]:
+    return tuple(name for name in assistant.tools if name not in builtin_tools.NAMES)
 
 
 async def _records(
@@ -113,8 +118,6 @@ async def _records(
     """The caller's record and open todos; None for what cannot be had in time (tools then fail
     honestly).
     """
-    if not E164.match(number):
-        return None, None  # withheld numbers are many people: they share no record
     caller: Caller | None = None
     try:
         found: Caller = await worker.bus.request(

@@ -18,6 +18,8 @@ class CallLine:
         self._clear = subjects.out_clear(call, epoch)
         self._end = subjects.out_end(call, epoch)
         self._playing: ItemId | None = None
+        self.clears = 0
+        """Number of the last clear; they grow over all stages of a call."""
 
     async def play(self, item_id: ItemId, audio: bytes) -> None:
         """Audio (mu-law) of an item; its name goes ahead when the item changes."""
@@ -30,8 +32,10 @@ class CallLine:
         """All audio of the item was sent."""
         await self._bus.publish(self._done, line.ItemDone(item_id))
 
-    async def clear(self, n: int) -> None:
-        """Drop what the caller has not heard."""
+    async def clear(self, n: int | None = None) -> None:
+        """Drop what the caller has not heard; ``n`` None: under the next number."""
+        n = self.clears + 1 if n is None else n
+        self.clears = max(self.clears, n)
         self._playing = None
         await self._bus.publish(self._clear, line.Clear(n))
 

@@ -69,6 +69,11 @@ class CallerAudio:
         self._held.clear()
         self._held_bytes = 0
 
+    def forget(self) -> None:
+        """Drop what is held: the model may not hear it."""
+        self._held.clear()
+        self._held_bytes = 0
+
     def close(self) -> None:
         """The session is gone: hold audio back again."""
         self._append = None

@@ -1,38 +1,22 @@
 """The conversation of one call (PURE): events of the model and of the line in, effects out.
 
-Owns turns, responses, barge-in, tool calls and what is written to the log about them. Never
-awaits, reads a clock or logs; the call runner performs the effects in order. All ``now_ms`` are
-monotonic, all ``line_ms`` line time.
+Owns responses, barge-in, tool calls and how the talk ends; turns and speech keep the two parties'
+words. Never awaits, reads a clock or logs; the call runner performs the effects in order. All
+``now_ms`` are monotonic, all ``line_ms`` line time.
 """
 
 from collections.abc import Sequence
 
-from ai_agent.effects import (
-    CallTool,
-    ClearPlayback,
-    Effect,
-    GiveUp,
-    Play,
-    PlayDone,
-    Record,
-    Show,
-    Tell,
-)
+from ai_agent.effects import CallTool, ClearPlayback, Close, Effect, GiveUp, Record, Tell
 from ai_agent.line_clock import LineClock
 from ai_agent.realtime import commands
 from ai_agent.realtime import events as rt
 from ai_agent.response_gate import ResponseGate
-from ai_agent.speech import SpokenItem
+from ai_agent.speech import AssistantSpeech
 from ai_agent.turns import CallerTurns
 from ai_agent.usage import tokens_of
 from protocol import line
-from protocol.events import (
-    BargedIn,
-    KeyPressed,
-    ResponseEnded,
-    Said,
-    UsageReported,
-)
+from protocol.events import KeyPressed, ResponseEnded, UsageReported
 from protocol.ids import ItemId, ToolCallId
 
 PERMANENT = frozenset(
@@ -47,19 +31,30 @@ PERMANENT = frozenset(
 """Failures that no retry mends."""
 RETRIES = 2
 """Responses asked for again, in a row, that gave no audio before the call is given up."""
+ANSWER_WITHIN_MS = 4_000
+"""After a turn the model must begin to answer within this time, or it is asked to."""
+FILLER = "Say in at most six words that it takes a moment longer. Nothing else."
+GOODBYE = "Say goodbye to the caller in one short sentence."
 
 
 class Conversation:
     """State of one call's conversation within one Realtime session."""
 
-    def __init__(self, *, model: str, transcription_model: str, silence_ms: int) -> None:
+    def __init__(
+        self, *, model: str, transcription_model: str, silence_ms: int, clears: int = 0
+    ) -> None:
         self._model = model
         self._gate = ResponseGate()
-        self._spoken: dict[ItemId, SpokenItem] = {}
+        self._speech = AssistantSpeech()
         self._dead_responses: set[str] = set()
-        self._clears = 0
+        self._callers: dict[ToolCallId, str] = {}  # tool call -> the response that made it
+        self._clears = clears
         self._clear_line_ms: dict[int, int] = {}
         self._failures = 0
+        self._closing: line.Intent | None = None
+        self._closed = False
+        self._final = False
+        self._unanswered_since_ms: int | None = None
         self.clock = LineClock()
         self._turns = CallerTurns(
             self.clock, transcription_model=transcription_model, silence_ms=silence_ms
@@ -67,48 +62,86 @@ class Conversation:
 
     # -- from the runner
 
-    def greet(self, instructions: str) -> list[Effect]:
-        """Let the model speak first."""
+    def ask(self, instructions: str) -> list[Effect]:
+        """Let the model speak by itself: the greeting, a reminder, a warning."""
         return self._tell(self._gate.want(instructions))
+
+    @property
+    def caller_speaks(self) -> bool:
+        return self._turns.speaking
+
+    @property
+    def engaged(self) -> bool:
+        """Somebody speaks, or something is on its way: no silence to count."""
+        return self._gate.busy() or self._speech.unheard() or self._turns.speaking
+
+    def tell(self, text: str, line_ms: int) -> list[Effect]:
+        """Tell the model something as if the caller had said it at ``line_ms``, and let it answer:
+        what is being said stops.
+        """
+        effects: list[Effect] = []
+        if self._gate.active is not None:
+            self._dead_responses.add(self._gate.active)
+            effects.append(Tell(commands.cancel_response(self._gate.active)))
+        if self._speech.unheard():
+            effects += self.clear(line_ms)
+        told: list[Effect] = [Tell(commands.user_text(text))]
+        return effects + told + self._tell(self._gate.want())
+
+    def close(self, words: str, intent: line.Intent) -> list[Effect]:
+        """End the call: the model says ``words`` (an instruction), then the line is closed."""
+        self._closing = intent
+        self._final = True
+        return self._tell(self._gate.want(words, tools=False))
+
+    def note(self, text: str) -> list[Effect]:
+        """Let the model know something without an answer."""
+        return [Tell(commands.system_text(text))]
 
     def on_key(self, key: line.Dtmf) -> list[Effect]:
         return [Record(KeyPressed, {"digit": key.digit, "line_ms": key.line_ms})]
 
-    def on_tool_output(self, tool_call_id: ToolCallId, output: str) -> list[Effect]:
+    def on_tool_slow(self) -> list[Effect]:
+        """A tool takes long: a word of patience, unless the model speaks anyway."""
+        if self._gate.active is not None or self._speech.unheard():
+            return []
+        return self._tell(self._gate.want(FILLER, tools=False))
+
+    def on_tool_output(
+        self, tool_call_id: ToolCallId, output: str, closing: line.Intent | None = None
+    ) -> list[Effect]:
         """A tool call has its result (or its honest failure): tell the model, ask for its answer
-        after the last.
+        after the last. ``closing``: the line is to end so once the last words were heard.
         """
         told: list[Effect] = [Tell(commands.tool_output(tool_call_id, output))]
-        return told + self._tell(self._gate.output_sent(tool_call_id))
+        asking = self._callers.pop(tool_call_id, "")
+        if closing is None:
+            return told + self._tell(self._gate.output_sent(tool_call_id))
+        self._closing = closing
+        if self._speech.sounded(asking):  # the goodbye came with the tool call
+            return told + self._tell(self._gate.output_sent(tool_call_id, seen=True)) + self._end()
+        self._gate.output_sent(tool_call_id, seen=True)
+        words = GOODBYE if closing == "hangup" else None
+        return told + self._tell(self._gate.want(words, tools=False))
+
+    def on_tick(self, now_ms: int) -> list[Effect]:
+        """Called a few times a second: a turn that nothing answers is silence on the line."""
+        since = self._unanswered_since_ms
+        if since is None or now_ms - since < ANSWER_WITHIN_MS or self._gate.busy():
+            return []
+        self._unanswered_since_ms = None
+        return self._tell(self._gate.want())
 
     # -- from the line
 
     def on_heard(self, heard: line.Heard) -> list[Effect]:
         """The caller heard ``heard_ms`` of an item; the first of it answers the turn before."""
-        spoken = self._spoken.get(heard.item_id)
-        if spoken is None:
-            return []
-        spoken.heard_ms = max(spoken.heard_ms, heard.heard_ms)
-        spoken.heard_all = spoken.heard_all or heard.done
-        return self._turns.answered(heard)
+        return self._turns.answered(heard) if self._speech.heard(heard) else []
 
     def on_cleared(self, cleared: line.Cleared) -> list[Effect]:
-        """Playback was emptied: cut every unfinished item where the caller really stopped hearing
-        it.
-        """
-        effects: list[Effect] = []
+        """Playback was emptied, and where."""
         line_ms = self._clear_line_ms.pop(cleared.n, cleared.line_ms)
-        for stood in cleared.items:
-            spoken = self._spoken.get(stood.item_id)
-            if spoken is None or stood.done:
-                continue
-            # The model refuses a cut beyond the audio that it made.
-            spoken.heard_ms = min(max(stood.heard_ms, spoken.heard_ms), spoken.received_ms)
-            spoken.cut = True
-            effects.append(Tell(commands.truncate(spoken.item_id, spoken.heard_ms)))
-            fields = {"item_id": spoken.item_id, "heard_ms": spoken.heard_ms, "line_ms": line_ms}
-            effects.append(Record(BargedIn, fields))
-        return effects
+        return self._speech.cleared(cleared, line_ms)
 
     # -- from the model
 
@@ -118,27 +151,28 @@ class Conversation:
             case rt.AudioDelta():
                 return self._audio(event)
             case rt.TranscriptDelta():
-                return self._words(event.item_id, event.delta, now_ms)
+                return self._speech.words(event, now_ms)
             case rt.SpeechStarted():
                 return self._speech_started(event)
             case rt.SpeechStopped():
                 self._turns.stopped(event)
             case rt.Committed():
+                self._unanswered_since_ms = now_ms
                 return self._turns.committed(event)
             case rt.TranscriptionDelta() | rt.TranscriptionCompleted() | rt.TranscriptionFailed():
                 return self._turns.transcription(event)
             case rt.ItemAdded():
                 self._item_added(event)
             case rt.ResponseCreated():
+                self._unanswered_since_ms = None
                 self._gate.created(event.response.id)
             case rt.OutputItemAdded():
                 if event.item.type == "message":
-                    self._item(ItemId(event.item.id), event.response_id)
+                    self._speech.begin(event.item.id, event.response_id)
             case rt.AudioDone():
-                return self._audio_done(ItemId(event.item_id))
+                return self._speech.audio_done(ItemId(event.item_id))
             case rt.TranscriptDone():
-                spoken = self._item(ItemId(event.item_id), event.response_id)
-                spoken.text = event.transcript
+                self._speech.begin(event.item_id, event.response_id).text = event.transcript
             case rt.OutputItemDone():
                 return self._item_done(event, now_ms)
             case rt.ResponseDone():
@@ -152,20 +186,8 @@ class Conversation:
     def _audio(self, event: rt.AudioDelta) -> list[Effect]:
         if event.response_id in self._dead_responses:
             return []
-        spoken = self._item(ItemId(event.item_id), event.response_id)
-        spoken.received_bytes += len(event.delta)
         self._failures = 0
-        return [Play(spoken.item_id, event.delta)]
-
-    def _words(self, item: str, delta: str, now_ms: int) -> list[Effect]:
-        spoken = self._spoken.get(ItemId(item))
-        if spoken is None or spoken.cut:
-            return []
-        spoken.text += delta
-        effects: list[Effect] = [Show(spoken.item_id, "assistant", spoken.text)]
-        if spoken.due(now_ms):
-            effects.append(self._said(spoken, now_ms, done=False))
-        return effects
+        return self._speech.audio(event)
 
     def _speech_started(self, event: rt.SpeechStarted) -> list[Effect]:
         """Barge-in: possible as long as the phone still plays, not only while the model
@@ -175,8 +197,12 @@ class Conversation:
         if self._gate.active is not None:
             # Server VAD cancels it; deltas that were under way are not for the caller's ear.
             self._dead_responses.add(self._gate.active)
-        if not any(spoken.unheard() for spoken in self._spoken.values()):
-            return []
+        if self._closing == "hangup" and not (self._closed or self._final):
+            self._closing = None  # "wait, one more thing"
+        return self.clear(line_ms) if self._speech.unheard() else []
+
+    def clear(self, line_ms: int) -> list[Effect]:
+        """Drop what the caller has not heard, because of something at ``line_ms``."""
         self._clears += 1
         self._clear_line_ms[self._clears] = line_ms
         return [ClearPlayback(self._clears)]
@@ -185,36 +211,25 @@ class Conversation:
         if event.item.type == "function_call_output":
             self._gate.output_accepted(ToolCallId(event.item.call_id))
         elif event.item.role == "assistant" and event.previous_item_id:
-            spoken = self._spoken.get(ItemId(event.item.id))
-            if spoken is not None:
-                spoken.previous_item_id = ItemId(event.previous_item_id)
-
-    def _audio_done(self, item_id: ItemId) -> list[Effect]:
-        spoken = self._spoken.get(item_id)
-        if spoken is None or spoken.audio_done or spoken.received_bytes == 0:
-            return []
-        spoken.audio_done = True
-        return [PlayDone(item_id)]
+            self._speech.follows(event.item.id, event.previous_item_id)
 
     def _item_done(self, event: rt.OutputItemDone, now_ms: int) -> list[Effect]:
-        item = event.item
-        if item.type == "function_call":
-            return self._tool_call(item) if event.response_id not in self._dead_responses else []
-        spoken = self._spoken.get(ItemId(item.id))
-        return [] if spoken is None else self._finish(spoken, now_ms)
+        if event.item.type != "function_call":
+            return self._speech.item_done(event.item.id, now_ms)
+        if event.response_id in self._dead_responses:
+            return []
+        return self._tool_call(event.item, event.response_id)
 
-    def _tool_call(self, item: rt.Item) -> list[Effect]:
+    def _tool_call(self, item: rt.Item, response_id: str) -> list[Effect]:
         # A cancelled response may carry half an argument list: only completed calls act.
         call = ToolCallId(item.call_id)
         if item.status != "completed" or not self._gate.tool_started(call):
             return []
+        self._callers[call] = response_id
         return [CallTool(call, ItemId(item.id), item.name, item.arguments)]
 
     def _response_done(self, response: rt.Response, now_ms: int) -> list[Effect]:
-        effects: list[Effect] = []
-        mine = [s for s in self._spoken.values() if s.response_id == response.id]
-        for spoken in mine:
-            effects += self._finish(spoken, now_ms)
+        effects = self._speech.response_done(response.id, now_ms)
         if response.usage is not None:
             fields = {
                 "source": "response",
@@ -228,14 +243,13 @@ class Conversation:
             for item in response.output:
                 if item.type == "function_call":
                     acted = True
-                    effects += self._tool_call(item)
+                    effects += self._tool_call(item, response.id)
         else:
-            effects.append(self._ended(response))
-        answered = acted or any(s.received_bytes for s in mine)
-        if response.status != "cancelled" and not answered:
+            effects.append(_ended(response))
+        if response.status != "cancelled" and not acted and not self._speech.sounded(response.id):
             error = response.status_details.error if response.status_details else None
             effects += self._again((error.code or error.type) if error else response.status)
-        return effects + self._tell(self._gate.done(response.id))
+        return effects + self._tell(self._gate.done(response.id)) + self._end()
 
     def _again(self, code: str) -> list[Effect]:
         """No sound came of a response: ask again, and give up in time rather than be silent."""
@@ -243,14 +257,6 @@ class Conversation:
         if code in PERMANENT or self._failures > RETRIES:
             return [GiveUp(f"responses fail: {code}")]
         return self._tell(self._gate.want())
-
-    def _ended(self, response: rt.Response) -> Record:
-        details = response.status_details
-        error = details.error if details else None
-        reason = (error.code or error.type) if error else (details.reason if details else None)
-        status = response.status if response.status in ("cancelled", "incomplete") else "failed"
-        fields = {"response_id": response.id, "status": status, "reason": reason or ""}
-        return Record(ResponseEnded, fields)
 
     def _error(self, error: rt.ErrorBody) -> list[Effect]:
         if error.code == "conversation_already_has_active_response":
@@ -261,32 +267,22 @@ class Conversation:
             return self._again(error.code or error.type)
         return []
 
-    def _finish(self, spoken: SpokenItem, now_ms: int) -> list[Effect]:
-        """No more audio or words of this item will come."""
-        effects = self._audio_done(spoken.item_id)
-        if not spoken.said_done:
-            spoken.said_done = True
-            effects.append(self._said(spoken, now_ms, done=True))
-        return effects
-
-    def _said(self, spoken: SpokenItem, now_ms: int, *, done: bool) -> Record:
-        spoken.recorded_at_ms = now_ms
-        fields = {
-            "item_id": spoken.item_id,
-            "response_id": spoken.response_id,
-            "text": spoken.text,
-            "generated_ms": spoken.received_ms,
-            "done": done,
-            "previous_item_id": spoken.previous_item_id,
-        }
-        return Record(Said, fields)
-
-    def _item(self, item_id: ItemId, response_id: str) -> SpokenItem:
-        spoken = self._spoken.get(item_id)
-        if spoken is None:
-            spoken = self._spoken[item_id] = SpokenItem(item_id, response_id)
-        return spoken
+    def _end(self) -> list[Effect]:
+        """Close the line when that is decided and the last words are on their way."""
+        if self._closing is None or self._closed or self._gate.busy():
+            return []
+        self._closed = True
+        return [Close(self._closing)]
 
     @staticmethod
     def _tell(found: Sequence[commands.Command]) -> list[Effect]:
         return [Tell(command) for command in found]
+
+
+def _ended(response: rt.Response) -> Record:
+    details = response.status_details
+    error = details.error if details else None
+    reason = (error.code or error.type) if error else (details.reason if details else None)
+    status = response.status if response.status in ("cancelled", "incomplete") else "failed"
+    fields = {"response_id": response.id, "status": status, "reason": reason or ""}
+    return Record(ResponseEnded, fields)

@@ -65,4 +65,10 @@ class GiveUp(Struct, frozen=True):
     intent: Intent = "busy"
 
 
-Effect = Tell | Play | PlayDone | ClearPlayback | CallTool | Record | Show | GiveUp
+class Close(Struct, frozen=True):
+    """Close the line once what was said has been heard."""
+
+    intent: Intent
+
+
+Effect = Tell | Play | PlayDone | ClearPlayback | CallTool | Record | Show | GiveUp | Close

@@ -19,15 +19,15 @@ class ResponseGate:
     def __init__(self) -> None:
         self.active: str | None = None
         self._asked = False
-        self._pending: list[str | None] = []
-        self._last_asked: str | None = None
+        self._pending: list[Command] = []
+        self._last_asked: Command | None = None
         self._running: set[ToolCallId] = set()
         self._sent: set[ToolCallId] = set()
         self._accepted: set[ToolCallId] = set()
 
-    def want(self, instructions: str | None = None) -> list[Command]:
+    def want(self, instructions: str | None = None, *, tools: bool = True) -> list[Command]:
         """Ask for a response now or as soon as the gate is free."""
-        self._pending.append(instructions)
+        self._pending.append(create_response(instructions, tools=tools))
         return self._next()
 
     def tool_started(self, tool_call_id: ToolCallId) -> bool:
@@ -37,12 +37,13 @@ class ResponseGate:
         self._running.add(tool_call_id)
         return True
 
-    def output_sent(self, tool_call_id: ToolCallId) -> list[Command]:
+    def output_sent(self, tool_call_id: ToolCallId, *, seen: bool = False) -> list[Command]:
         """Its output is on the way to the model; the answer to all outputs is asked for after the
-        last.
+        last. ``seen``: this one needs no answer.
         """
         self._running.discard(tool_call_id)
-        self._sent.add(tool_call_id)
+        if not seen:
+            self._sent.add(tool_call_id)
         return self._next()
 
     def output_accepted(self, tool_call_id: ToolCallId) -> None:
@@ -66,10 +67,8 @@ class ResponseGate:
         """Our create met a response not heard of yet: ask again when it is done."""
         if self._asked:
             self._asked = False
-            if self._last_asked is not None:  # plain creates are asked again by what made them due
+            if self._last_asked is not None:  # one for outputs is asked again by what made it due
                 self._pending.insert(0, self._last_asked)
-            elif not self._sent:
-                self._pending.insert(0, None)
             # Until that response's own ``created`` arrives the gate must stay shut.
             self.active = self.active or "unknown"
 
@@ -78,15 +77,19 @@ class ResponseGate:
         was, self._asked = self._asked, False
         return was
 
+    def busy(self) -> bool:
+        """A response runs, is asked for or due, or a tool works."""
+        due = self._asked or bool(self._pending) or bool(self._running) or bool(self._sent)
+        return self.active is not None or due
+
     def _next(self) -> list[Command]:
         if self.active is not None or self._asked:
             return []
         if self._pending:
-            instructions = self._pending.pop(0)
+            command = self._last_asked = self._pending.pop(0)
         elif self._sent and not self._running:
-            instructions = None
+            command, self._last_asked = create_response(), None
         else:
             return []
         self._asked = True
-        self._last_asked = instructions
-        return [create_response(instructions)]
+        return [command]

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from runtime.settings import CommonSettings, Secret
+from ai_agent.speaker.settings import SpeakerSettings
+from runtime.settings import Secret
 
 
-class Settings(CommonSettings, frozen=True, kw_only=True):
+class Settings(SpeakerSettings, frozen=True, kw_only=True):
     """Read from the environment; see the README's table."""
 
     openai_api_key: Annotated[Secret, Meta(description="Key of the OpenAI API")]

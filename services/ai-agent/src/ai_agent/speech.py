@@ -1,10 +1,15 @@
-"""The assistant's spoken items as the conversation tracks them: received, heard, cut, and the
-words so far (pure).
+"""The assistant's spoken items within one Realtime session (PURE): received, heard, cut, and the
+words so far. A part of conversation, which decides what is said at all.
 """
 
 from msgspec import Struct
 
+from ai_agent.effects import Effect, Play, PlayDone, Record, Show, Tell
+from ai_agent.realtime import commands
+from ai_agent.realtime import events as rt
+from protocol import line
 from protocol.audio import BYTES_PER_MS
+from protocol.events import BargedIn, Said
 from protocol.ids import ItemId
 
 SAID_EVERY_MS = 1000
@@ -37,3 +42,108 @@ class SpokenItem(Struct):
     def due(self, now_ms: int) -> bool:
         """Time to write the words so far to the log."""
         return self.recorded_at_ms is None or now_ms - self.recorded_at_ms >= SAID_EVERY_MS
+
+
+class AssistantSpeech:
+    """All items by id."""
+
+    def __init__(self) -> None:
+        self._items: dict[ItemId, SpokenItem] = {}
+
+    def unheard(self) -> bool:
+        """The caller still has something to hear."""
+        return any(item.unheard() for item in self._items.values())
+
+    def sounded(self, response_id: str) -> bool:
+        """A response gave audio."""
+        return any(i.received_bytes for i in self._items.values() if i.response_id == response_id)
+
+    def begin(self, item: str, response_id: str) -> SpokenItem:
+        """The item, made when it is new."""
+        item_id = ItemId(item)
+        found = self._items.get(item_id)
+        if found is None:
+            found = self._items[item_id] = SpokenItem(item_id, response_id)
+        return found
+
+    def follows(self, item: str, previous: str) -> None:
+        """Where the item stands in the conversation."""
+        found = self._items.get(ItemId(item))
+        if found is not None:
+            found.previous_item_id = ItemId(previous)
+
+    def audio(self, event: rt.AudioDelta) -> list[Effect]:
+        item = self.begin(event.item_id, event.response_id)
+        item.received_bytes += len(event.delta)
+        return [Play(item.item_id, event.delta)]
+
+    def words(self, event: rt.TranscriptDelta, now_ms: int) -> list[Effect]:
+        item = self._items.get(ItemId(event.item_id))
+        if item is None or item.cut:
+            return []
+        item.text += event.delta
+        effects: list[Effect] = [Show(item.item_id, "assistant", item.text)]
+        if item.due(now_ms):
+            effects.append(_said(item, now_ms, done=False))
+        return effects
+
+    def heard(self, heard: line.Heard) -> bool:
+        """The caller heard ``heard_ms`` of an item. False when it is none of ours."""
+        item = self._items.get(heard.item_id)
+        if item is None:
+            return False
+        item.heard_ms = max(item.heard_ms, heard.heard_ms)
+        item.heard_all = item.heard_all or heard.done
+        return True
+
+    def cleared(self, cleared: line.Cleared, line_ms: int) -> list[Effect]:
+        """Playback was emptied: cut every unfinished item where the caller stopped hearing it."""
+        effects: list[Effect] = []
+        for stood in cleared.items:
+            item = self._items.get(stood.item_id)
+            if item is None or stood.done:
+                continue
+            # The model refuses a cut beyond the audio that it made.
+            item.heard_ms = min(max(stood.heard_ms, item.heard_ms), item.received_ms)
+            item.cut = True
+            effects.append(Tell(commands.truncate(item.item_id, item.heard_ms)))
+            fields = {"item_id": item.item_id, "heard_ms": item.heard_ms, "line_ms": line_ms}
+            effects.append(Record(BargedIn, fields))
+        return effects
+
+    def audio_done(self, item_id: ItemId) -> list[Effect]:
+        item = self._items.get(item_id)
+        if item is None or item.audio_done or item.received_bytes == 0:
+            return []
+        item.audio_done = True
+        return [PlayDone(item_id)]
+
+    def item_done(self, item: str, now_ms: int) -> list[Effect]:
+        """No more audio or words of an item will come."""
+        found = self._items.get(ItemId(item))
+        return [] if found is None else self._finish(found, now_ms)
+
+    def response_done(self, response_id: str, now_ms: int) -> list[Effect]:
+        """Nor of any item of a response."""
+        mine = [item for item in self._items.values() if item.response_id == response_id]
+        return [effect for item in mine for effect in self._finish(item, now_ms)]
+
+    def _finish(self, item: SpokenItem, now_ms: int) -> list[Effect]:
+        effects = self.audio_done(item.item_id)
+        if not item.said_done:
+            item.said_done = True
+            effects.append(_said(item, now_ms, done=True))
+        return effects
+
+
+def _said(item: SpokenItem, now_ms: int, *, done: bool) -> Record:
+    item.recorded_at_ms = now_ms
+    fields = {
+        "item_id": item.item_id,
+        "response_id": item.response_id,
+        "text": item.text,
+        "generated_ms": item.received_ms,
+        "done": done,
+        "previous_item_id": item.previous_item_id,
+    }
+    return Record(Said, fields)

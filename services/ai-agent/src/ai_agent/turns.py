@@ -32,14 +32,18 @@ class CallerTurns:
         self._silence_ms = silence_ms
         self._turn: Turn | None = None
         self._words: dict[ItemId, str] = {}
+        self.speaking = False
+        """The caller is speaking right now."""
 
     def started(self, event: rt.SpeechStarted) -> int:
         """The caller began to speak; where on the line."""
+        self.speaking = True
         line_ms = self._clock.line_ms(event.audio_start_ms)
         self._turn = Turn(ItemId(event.item_id), line_ms)
         return line_ms
 
     def stopped(self, event: rt.SpeechStopped) -> None:
+        self.speaking = False
         if self._turn is not None and self._turn.item_id == event.item_id:
             self._turn.to_ms = self._clock.line_ms(event.audio_end_ms)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from ai_agent.realtime.connection import Client
 from ai_agent.settings import Settings
+from ai_agent.speaker.speaker import Speaker
 from ai_agent.toolbox import Toolbox
 from protocol.ids import WorkerId
 from runtime.assistants import Assistants
@@ -20,3 +21,4 @@ class Worker:
     client: Client
     toolbox: Toolbox
     assistants: Assistants
+    speaker: Speaker

@@ -6,10 +6,15 @@ from runtime.admin import Health
 from runtime.names import process_name
 from runtime.service import Shutdown
 from runtime.tasks import Tasks
-from tool_runner import database, idempotency
+from tool_runner import database
+from tool_runner.admission.door import Door
 from tool_runner.callers.directory import Directory
 from tool_runner.endpoints import ToolEndpoints
+from tool_runner.forgetting import forgetting
+from tool_runner.pins.gate import Gate
+from tool_runner.pins.hasher import hashing
 from tool_runner.settings import Settings
+from tool_runner.spend.ledger import Ledger
 from tool_runner.todos.planner import Planner
 from tool_runner.todos.tools import CATALOG
 
@@ -29,13 +34,16 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             shutdown=shutdown,
         ) as db,
         nats.connect(settings, f"tool-runner.{name}", shutdown) as bus,
+        hashing() as hasher,
         Tasks("tool-runner") as tasks,
     ):
         health.add("database", lambda: db.up)
         health.add("nats", lambda: bus.connected)
         tasks.spawn(db.watch(), "watch")
-        tasks.spawn(idempotency.forgetting(db, settings.tool_results_days), "forget")
+        tasks.spawn(forgetting(db, settings.tool_results_days), "forget")
+        directory, gate, door, ledger = Directory(db), Gate(db, hasher), Door(db, bus), Ledger(db)
         async with (
+            door.watching(),
             micro.serving(
                 bus,
                 name="tools",
@@ -51,8 +59,13 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             micro.serving(
                 bus,
                 name="callers",
-                description="Callers by number",
-                endpoints=Directory(db).endpoints(),
+                description="Callers by number: records, PINs, admission, spend",
+                endpoints=[
+                    *directory.endpoints(),
+                    *gate.endpoints(),
+                    *door.endpoints(),
+                    *ledger.endpoints(),
+                ],
             ),
         ):
             _log.info("serving", worker=name, tools=[tool.name for tool in CATALOG])

@@ -7,6 +7,9 @@ SELECT
 
 -- name: missing_tables
 SELECT wanted.name
-FROM unnest(ARRAY['callers', 'todos', 'tool_results']) AS wanted (name)
+FROM unnest(ARRAY[
+    'callers', 'todos', 'tool_results',
+    'caller_pins', 'pin_failures', 'pin_attempts', 'admitted_calls', 'day_spend', 'spend_entries'
+]) AS wanted (name)
 WHERE to_regclass(wanted.name) IS NULL
 ORDER BY wanted.name;

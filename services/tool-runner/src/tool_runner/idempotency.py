@@ -2,18 +2,10 @@
 once. Called by endpoints inside the transaction of the tool's effect.
 """
 
-import asyncio
-
 from protocol.ids import CallerId
-from runtime import logging
 from runtime.errors import Refused
 from tool_runner import sql
-from tool_runner.database import Connection, Database
-
-_log = logging.get("idempotency")
-
-FORGET_EVERY_S = 3600.0
-_FORGET_WITHIN_S = 30.0
+from tool_runner.database import Connection
 
 
 class Results:
@@ -46,14 +38,3 @@ class Results:
     async def forget(self, days: int) -> None:
         """Remove results older than ``days``."""
         await self._connection.execute(self._sql["forget"], days)
-
-
-async def forgetting(database: Database, days: int) -> None:
-    """Remove old results every hour, for ever; a failed try is made up for by the next."""
-    while True:
-        try:
-            async with database.transaction(_FORGET_WITHIN_S) as connection:
-                await Results(connection).forget(days)
-        except Refused as error:
-            _log.warning("old tool results not removed", code=error.code)
-        await asyncio.sleep(FORGET_EVERY_S)

@@ -14,3 +14,20 @@ changes_lost = Counter(
     "trunkline_todo_changes_unpublished_total",
     "Committed changes that nobody was told of: screens are stale until reloaded",
 )
+pin_verdicts = Counter(
+    "trunkline_pin_verdicts_total",
+    "Answers to PIN guesses: accepted, rejected, locked, none (the number has no PIN); many "
+    "rejected and locked ones: somebody guesses",
+    ["verdict"],
+)
+pin_lockouts = Counter(
+    "trunkline_pin_lockouts_total",
+    "Lock-outs of a number by their length; many of 3600 s: one number is under attack",
+    ["seconds"],
+)
+admissions_refused = Counter(
+    "trunkline_admissions_refused_total",
+    "Calls refused by the bounds of their number: at_once, a_day; rising without an attack: "
+    "the profile's bounds are too tight",
+    ["reason"],
+)

@@ -1,16 +1,25 @@
-"""Composition root of webhooks: Twilio's HTTP side over the log."""
+"""Composition root of webhooks: Twilio's HTTP side over the log, and the NATS service ``calls``."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
 
-from runtime import bus, logging
+from runtime import bus, logging, micro
 from runtime.admin import Health, serving
 from runtime.bus import Bus
+from runtime.errors import NatsAway, ServiceError
 from runtime.names import process_name
 from runtime.provision import provision
 from runtime.service import Shutdown
-from webhooks import answers, paths, stream_status, twiml
+from webhooks import answers, calls, paths, stream_status, twilio_rest, twiml
+from webhooks.amd import MachineAnswer
+from webhooks.calls import Calls
+from webhooks.humans import Humans
+from webhooks.profiles import Profiles
 from webhooks.record import Record
 from webhooks.settings import Settings
 from webhooks.signature import Fallback, Gate, Handler
@@ -18,6 +27,7 @@ from webhooks.status import Status
 from webhooks.stream_ended import StreamEnded
 from webhooks.stream_token import Offers
 from webhooks.voice import Voice
+from webhooks.wishes import BUCKET, Wishes
 
 _log = logging.get("webhooks")
 
@@ -31,37 +41,75 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     worker = process_name("webhooks")
     async with bus.connect(settings, worker, shutdown) as nats:
         await provision(nats, wait_s=settings.startup_wait_s, shutdown=shutdown)
-        async with serving(
-            app(settings, nats, worker),
-            host=settings.webhooks_host,
-            port=settings.webhooks_port,
-            what="webhooks",
-            setting="WEBHOOKS_PORT",
-        ) as port:
+        async with (
+            opened(settings, nats, worker) as app,
+            serving(
+                app,
+                host=settings.webhooks_host,
+                port=settings.webhooks_port,
+                what="webhooks",
+                setting="WEBHOOKS_PORT",
+            ) as port,
+        ):
             _log.info("serving", port=port, public_url=settings.public_base)
             health.started()
             await shutdown.wait()
 
 
-def app(settings: Settings, nats: Bus, worker: str) -> Starlette:
-    """The HTTP app: four signed POST endpoints and nothing else."""
-    record = Record(nats, worker)
+@contextlib.asynccontextmanager
+async def opened(settings: Settings, nats: Bus, worker: str) -> AsyncGenerator[Starlette]:
+    """The HTTP app, with the service ``calls`` answering beside it while the block runs.
+
+    The log must be provisioned. Raises ServiceError when JetStream does not take the bucket.
+    """
+    record, wishes = Record(nats, worker), Wishes(nats)
+    try:
+        await wishes.provision()
+    except NatsAway as error:
+        raise ServiceError(f"JetStream did not take the bucket {BUCKET}: {error}") from error
+    humans = Humans(settings, Profiles(Path(settings.assistants_dir)), record)
+    async with twilio_rest.opened(settings) as rest:
+        desk = Calls(settings, record, rest, wishes, humans)
+        async with micro.serving(
+            nats, name="calls", description=calls.DESCRIPTION, endpoints=desk.endpoints()
+        ):
+            yield _app(settings, record, wishes, humans, desk)
+
+
+def _app(
+    settings: Settings, record: Record, wishes: Wishes, humans: Humans, desk: Calls
+) -> Starlette:
+    """The HTTP app: signed POST endpoints and nothing else."""
     offers = Offers(settings)
     gate = Gate(settings.public_base, settings.twilio_auth_token, settings.twilio_account_sid)
 
-    def signed(path: str, handler: Handler, failed: Fallback) -> Route:
+    def signed(path: str, handler: Handler, failed: Fallback, parameter: str = "") -> Route:
         name = path.removeprefix("/twilio/")
+        if parameter:
+            path = f"{path}/{{{parameter}}}"
         return Route(path, gate.endpoint(name, handler, failed), methods=["POST"])
 
     def apology() -> Response:
         return answers.document(twiml.apologise("unavailable"))
 
+    def silence() -> Response:
+        return answers.document(twiml.say(""))
+
+    voice = Voice(record, offers, humans, wishes).answer
+    status = Status(record, wishes).answer
+    machine = MachineAnswer(record, desk).answer
+    ended = StreamEnded(record, offers, humans, settings).answer
     made = Starlette(
         routes=[
-            signed(paths.VOICE, Voice(record, offers).answer, apology),
-            signed(paths.STATUS, Status(record).answer, answers.unavailable),
+            signed(paths.VOICE, voice, apology),
+            signed(paths.OUTBOUND, voice, apology, paths.WISH),
+            signed(paths.STATUS, status, answers.unavailable),
+            signed(paths.STATUS, status, answers.unavailable, paths.WISH),
             signed(paths.STREAM_STATUS, stream_status.answer, answers.unavailable),
-            signed(paths.STREAM_ENDED, StreamEnded(record, offers, settings).answer, apology),
+            signed(paths.STREAM_ENDED, ended, apology),
+            signed(paths.DIAL_ENDED, humans.ended, apology),
+            signed(paths.WHISPER, humans.whisper, silence, paths.PROFILE),
+            signed(paths.AMD, machine, answers.unavailable, paths.POLICY),
         ]
     )
     # A redirect would be made of the request's Host header, and its URL is not the signed one.

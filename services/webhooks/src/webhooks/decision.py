@@ -13,12 +13,16 @@ from msgspec import Struct, field
 from protocol.events import (
     AnyEvent,
     CallEnded,
+    Channel,
+    DialEnded,
     EndReason,
+    Redirecting,
     Resuming,
     Ringing,
     StreamClosing,
     StreamStarted,
     StreamStopped,
+    Transferred,
 )
 from protocol.ids import EventId, Leg
 
@@ -27,6 +31,8 @@ Apology = Literal["unavailable", "busy", "lost", "no_transfer"]
 RESUMINGS = 3
 """New streams that one call is offered within WINDOW_S; a broken ingress must not loop for ever."""
 WINDOW_S = 60
+OUR_HANG_UPS = ("hang_up", "machine")
+"""Reasons of a redirecting that ends the call."""
 TERMINAL: dict[str, EndReason] = {
     "completed": "completed",
     "busy": "busy",
@@ -48,15 +54,28 @@ class Story(Struct):
     """The part of a call's log that decisions hang on. ``leg`` 0: no stream was ever opened.
 
     ``closing`` and ``stopped`` are those of the newest leg: an older one may still write.
+    ``redirecting``, ``transferred`` and ``dial_ended`` are newer than it. ``known``: the log has
+    anything of this call.
     """
 
+    known: bool = False
     ringing: Ringing | None = None
     leg: Leg = Leg(0)
     started: StreamStarted | None = None
     closing: StreamClosing | None = None
     stopped: StreamStopped | None = None
+    redirecting: Redirecting | None = None
+    transferred: Transferred | None = None
+    dial_ended: DialEnded | None = None
     ended: CallEnded | None = None
     resumings: list[Placed] = field(default_factory=list[Placed])
+
+    @property
+    def channel(self) -> Channel:
+        """How the call came: by telephone or from a browser."""
+        if self.started is not None:
+            return self.started.channel
+        return self.ringing.channel if self.ringing is not None else "phone"
 
 
 def tell(entries: Iterable[tuple[int, AnyEvent]]) -> Story:
@@ -67,18 +86,26 @@ def tell(entries: Iterable[tuple[int, AnyEvent]]) -> Story:
         if event.id in seen:
             continue
         seen.add(event.id)
+        story.known = True
         match event:
             case Ringing():
                 story.ringing = event
             case StreamStarted():
                 story.leg, story.started = Leg(sequence), event
                 story.closing = story.stopped = None
+                story.redirecting = story.transferred = story.dial_ended = None
             case StreamClosing() if event.leg == story.leg:
                 story.closing = event
             case StreamStopped() if event.leg == story.leg:
                 story.stopped = event
             case Resuming():
                 story.resumings.append(Placed(sequence, event))
+            case Redirecting():
+                story.redirecting = event
+            case Transferred():
+                story.transferred = event
+            case DialEnded():
+                story.dial_ended = event
             case CallEnded():
                 story.ended = story.ended or event
             case _:
@@ -112,15 +139,58 @@ class NewStream(Struct, frozen=True):
     expected: int | None
 
 
-Decision = HangUp | Apologise | NewStream
+class DialHuman(Struct, frozen=True):
+    """Connect the caller with the human of the profile. ``because``: what was intended, or what
+    we would have to apologise for.
+    """
+
+    because: Literal["transfer", "unavailable", "busy", "lost"]
 
 
-def decide(story: Story, *, call_status: str, request: EventId, now: datetime) -> Decision:
+Decision = HangUp | Apologise | DialHuman | NewStream
+
+
+class AfterDial(Struct, frozen=True):
+    """What follows a ``<Dial>``: the call ends with ``reason``; unless somebody ``answered`` or
+    the call is ``over``, the caller is told that nobody is there.
+    """
+
+    reason: EndReason
+    answered: bool = False
+    over: bool = False
+
+
+def decide(
+    story: Story,
+    *,
+    call_status: str,
+    request: EventId,
+    now: datetime,
+    human_there: bool = False,
+) -> Decision:
     """What follows a stream that has ended.
 
     ``call_status`` is Twilio's word in the request. ``request`` is the event id that a resuming
-    made for this request has, the same when Twilio repeats it.
+    made for this request has, the same when Twilio repeats it. ``human_there``: the profile names
+    a human who may be dialled now, which is better than any apology; never for a browser call.
     """
+    decision = _decide(story, call_status, request, now)
+    if not isinstance(decision, Apologise) or not human_there or story.channel == "browser":
+        return decision
+    because = "transfer" if decision.apology == "no_transfer" else decision.apology
+    return DialHuman(because)
+
+
+def after_dial(status: str, *, call_status: str) -> AfterDial:
+    """What follows a ``<Dial>`` that ended with Twilio's ``status`` (DialCallStatus)."""
+    if status in ("completed", "answered"):
+        return AfterDial("transferred", answered=True)
+    if call_status in TERMINAL:  # the caller gave up while it rang
+        return AfterDial("caller_hung_up", over=True)
+    return AfterDial("failed")
+
+
+def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> Decision:
     if story.ended is not None:
         return HangUp()
     if call_status in TERMINAL:
@@ -135,7 +205,6 @@ def decide(story: Story, *, call_status: str, request: EventId, now: datetime) -
         case "busy":
             return Apologise("busy", "busy")
         case "transfer":
-            # No profile names a human number to dial, so the honest answer is that nobody is there.
             return Apologise("no_transfer", "failed")
         case "handoff":
             return _successor(story, story.started, "handoff", request, now)
@@ -145,6 +214,11 @@ def end_reason(status: str, story: Story) -> EndReason:
     """Why a call ended that Twilio reports as over with ``status``, a key of TERMINAL."""
     if status != "completed":
         return TERMINAL[status]
+    if story.transferred is not None:
+        dial = story.dial_ended
+        return after_dial(dial.status, call_status="").reason if dial else "transferred"
+    if story.redirecting is not None and story.redirecting.reason in OUR_HANG_UPS:
+        return "assistant_hung_up"
     match story.closing and story.closing.intent:
         case "hangup":
             return "assistant_hung_up"

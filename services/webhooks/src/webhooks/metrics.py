@@ -25,3 +25,7 @@ log_away = Counter(
     "Requests answered without the log because it did not answer in time",
     ["endpoint"],
 )
+rest = Counter(
+    "trunkline_webhooks_twilio_requests_total", "REST requests to Twilio", ["request", "outcome"]
+)
+placed = Counter("trunkline_webhooks_placed_total", "Answers to calls.place", ["outcome"])

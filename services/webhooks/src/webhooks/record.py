@@ -7,18 +7,24 @@ handlers say what the caller hears then.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import TypedDict
 
 from protocol import ids
 from protocol.errors import DecodeError
 from protocol.events import (
     AnyEvent,
     CallEnded,
+    DialEnded,
     EndReason,
+    MachineDetected,
+    Redirecting,
     Resuming,
     Ringing,
     StatusChanged,
     StreamClosing,
     StreamStarted,
+    Transferred,
     name_of,
 )
 from protocol.ids import CallId, EventId, Leg
@@ -27,10 +33,24 @@ from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway
 from webhooks.decision import Story, tell
+from webhooks.numbers import Parties
 
 _SERVICE = "webhooks"
 _RETRY_S = 0.1
-_DECIDING = tuple(name_of(kind) for kind in (StreamStarted, StreamClosing, Resuming, CallEnded))
+_DECIDING = tuple(
+    name_of(kind)
+    for kind in (StreamStarted, StreamClosing, Resuming, Redirecting, Transferred, CallEnded)
+)
+
+
+class _Common(TypedDict):
+    """What every event of ours carries."""
+
+    id: EventId
+    call_id: CallId
+    at: datetime
+    service: str
+    worker: str
 
 
 class Record:
@@ -41,19 +61,13 @@ class Record:
         self._log = CallLog(bus)
         self._worker = worker
 
-    async def rang(
-        self, call: CallId, *, caller: str, called: str, direction: str, timeout: float
-    ) -> Story:
+    async def rang(self, call: CallId, who: Parties, *, timeout: float) -> Story:
         """Write ``ringing`` unless the log has it, and read the call's story with it."""
         event = Ringing(
-            id=ids.caused_event_id("voice", call),
-            call_id=call,
-            at=clock.utc_now(),
-            service=_SERVICE,
-            worker=self._worker,
-            caller=caller,
-            called=called,
-            direction=direction,
+            **self._common(call, ids.caused_event_id("voice", call)),
+            caller=who.caller,
+            called=who.called,
+            direction=who.direction,
         )
         async with _within(timeout):
             sequence = await outbox.take(self._bus, event, expected=0, timeout=timeout)
@@ -85,11 +99,7 @@ class Record:
     ) -> None:
         """Write ``status_changed``; the same ``cause`` is written once."""
         event = StatusChanged(
-            id=ids.caused_event_id("status", call, cause),
-            call_id=call,
-            at=clock.utc_now(),
-            service=_SERVICE,
-            worker=self._worker,
+            **self._common(call, ids.caused_event_id("status", call, cause)),
             status=status,
             sequence=sequence,
             duration_s=duration_s,
@@ -102,11 +112,7 @@ class Record:
     ) -> None:
         """Write ``call_ended`` unless somebody has: the first reason stays."""
         event = CallEnded(
-            id=ids.caused_event_id("call_ended", _SERVICE, call),
-            call_id=call,
-            at=clock.utc_now(),
-            service=_SERVICE,
-            worker=self._worker,
+            **self._common(call, ids.caused_event_id("call_ended", _SERVICE, call)),
             reason=reason,
             status=status,
         )
@@ -125,17 +131,60 @@ class Record:
     ) -> bool:
         """Take ``resuming`` after the one at ``expected``; False when somebody else was first."""
         event = Resuming(
-            id=request,
-            call_id=call,
-            at=clock.utc_now(),
-            service=_SERVICE,
-            worker=self._worker,
+            **self._common(call, request),
             previous_leg=previous_leg,
             reason=because,
         )
         async with _within(timeout):
             taken = await outbox.take(self._bus, event, expected=expected, timeout=timeout)
         return taken is not None
+
+    async def redirecting(self, call: CallId, reason: str, *, timeout: float) -> None:
+        """Say ahead that a REST update replaces what the call does."""
+        event = Redirecting(**self._common(call, ids.new_event_id()), reason=reason)
+        async with _within(timeout):
+            await self._publish(event)
+
+    async def transferred(self, call: CallId, to: str, *, cause: str, timeout: float) -> None:
+        """Write ``transferred``; the same ``cause`` is written once."""
+        id = ids.new_event_id() if cause == "rest" else ids.caused_event_id("dial", call, cause)
+        async with _within(timeout):
+            await self._publish(Transferred(**self._common(call, id), to=to))
+
+    async def machine_detected(
+        self, call: CallId, answered_by: str, *, took_ms: int, timeout: float
+    ) -> None:
+        """Write ``machine_detected``, once a call."""
+        id = ids.caused_event_id("amd", call)
+        event = MachineDetected(**self._common(call, id), answered_by=answered_by, took_ms=took_ms)
+        async with _within(timeout):
+            await self._publish(event)
+
+    async def dial_ended(
+        self,
+        call: CallId,
+        dialled: str,
+        *,
+        status: str,
+        duration_s: int,
+        reason: EndReason,
+        timeout: float,
+    ) -> None:
+        """Write ``dial_ended``, once a ``dialled`` call (its CallSid), and the call's end."""
+        id = ids.caused_event_id("dial_ended", call, dialled)
+        event = DialEnded(**self._common(call, id), status=status, duration_s=duration_s)
+        async with _within(timeout):
+            await self._publish(event)
+        await self.ended(call, reason, timeout=timeout)
+
+    def _common(self, call: CallId, id: EventId) -> _Common:
+        return {
+            "id": id,
+            "call_id": call,
+            "at": clock.utc_now(),
+            "service": _SERVICE,
+            "worker": self._worker,
+        }
 
     async def _read(self, call: CallId, *, at_least: int, timeout: float) -> Story:
         entries = await self._log.read(call, at_least=at_least, timeout=timeout)

@@ -12,11 +12,13 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import Meta
 
 from runtime.addresses import stream_base
+from runtime.assistant import E164
 from runtime.errors import SettingsError
 from runtime.settings import CommonSettings, Secret
 
 SECRET_LENGTH = 16
 """Characters that a stream token secret has at least."""
+_PREFIX = re.compile(r"\+[1-9][0-9]{0,14}\Z")
 _ACCOUNT = re.compile(r"AC[0-9a-f]{32}\Z")
 
 
@@ -45,6 +47,32 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         tuple[Secret, ...],
         Meta(description="Twilio auth token; several, separated by commas, while it is rotated"),
     ]
+    twilio_phone_number: Annotated[
+        str, Meta(description="Our number, which placed calls come from; empty: none are placed")
+    ] = ""
+    twilio_api_url: Annotated[
+        str, Meta(description="Address of Twilio's REST API; empty: Twilio's own")
+    ] = ""
+    assistants_dir: Annotated[str, Meta(description="Folder of the assistant profiles")] = (
+        "assistants"
+    )
+    outbound_prefixes: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Prefixes of the numbers that may be called and transferred to, like "
+            "+49,+1212; empty: none. The human of a profile may always be"
+        ),
+    ] = ()
+    outbound_per_minute: Annotated[
+        int,
+        Meta(ge=0, le=1000, description="Calls placed and transferred by request a minute"),
+    ] = 10
+    outbound_call_s: Annotated[
+        int,
+        Meta(
+            ge=10, le=86_400, description="Longest call that is placed, and talk after a transfer"
+        ),
+    ] = 1800
     stream_token_secret: Annotated[
         tuple[Secret, ...],
         Meta(
@@ -72,6 +100,14 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
                 f"STREAM_TOKEN_SECRET needs at least {SECRET_LENGTH} characters in each secret: "
                 "make one with `openssl rand -hex 32`"
             )
+        if self.twilio_phone_number and not E164.match(self.twilio_phone_number):
+            problems.append(
+                "TWILIO_PHONE_NUMBER is not an E.164 number: write it like +15550100002"
+            )
+        if self.twilio_api_url and not self.twilio_api_url.startswith(("https://", "http://")):
+            problems.append("TWILIO_API_URL must begin with https:// or http://")
+        if any(not _PREFIX.match(prefix) for prefix in self.outbound_prefixes):
+            problems.append("OUTBOUND_PREFIXES must be like +49 or +1212, separated by commas")
         if problems:
             raise SettingsError(problems)
 

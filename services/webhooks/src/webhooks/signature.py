@@ -5,7 +5,7 @@ It never looks at what a form means.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
@@ -35,13 +35,15 @@ class SignedForm(Struct, frozen=True):
     """A request that Twilio signed for our account.
 
     ``idempotency_token`` is the same over the retries of one webhook (a header, so not signed),
-    empty when Twilio sent none. ``query`` is the URL's query, signed with it.
+    empty when Twilio sent none. ``query`` is the URL's query, signed with it; ``path`` the
+    parameters in its path, by name.
     """
 
     call: CallId
     fields: ImmutableMultiDict[str, str]
     query: str = ""
     idempotency_token: str = ""
+    path: Mapping[str, str] = {}
 
     def get(self, name: str) -> str:
         """The field's value; empty when it is blank or absent."""
@@ -124,6 +126,7 @@ class Gate:
             fields,
             query.decode("latin-1"),
             request.headers.get(IDEMPOTENCY_HEADER, ""),
+            request.path_params,
         )
 
     def signed(

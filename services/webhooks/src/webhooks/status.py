@@ -8,8 +8,10 @@ from runtime import logging
 from runtime.errors import NatsAway
 from webhooks import answers, metrics
 from webhooks.decision import TERMINAL, end_reason
+from webhooks.numbers import parties
 from webhooks.record import Record
 from webhooks.signature import SignedForm
+from webhooks.wishes import Wishes, wish_in
 
 _log = logging.get("status")
 
@@ -20,8 +22,9 @@ LOG_S = 8.0
 class Status:
     """The status callback."""
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, wishes: Wishes) -> None:
         self._record = record
+        self._wishes = wishes
 
     async def answer(self, form: SignedForm) -> Response:
         """Write ``status_changed``, for a final status also ``call_ended``: 204.
@@ -44,6 +47,10 @@ class Status:
         return answers.accepted()
 
     async def _write(self, form: SignedForm, status: str) -> None:
+        if (wish := wish_in(form.path)) is not None:
+            # A call that we placed: nobody else may know its id, if the create was not answered.
+            await self._wishes.bind(wish, form.call)
+            await self._record.rang(form.call, parties(form), timeout=LOG_S)
         await self._record.status_changed(
             form.call,
             cause(form, status),

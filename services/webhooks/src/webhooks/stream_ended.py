@@ -14,7 +14,18 @@ from runtime import clock, logging
 from runtime.errors import NatsAway
 from webhooks import metrics, paths, twiml
 from webhooks.answers import document
-from webhooks.decision import TERMINAL, Apologise, Decision, HangUp, NewStream, decide
+from webhooks.decision import (
+    TERMINAL,
+    Apologise,
+    Decision,
+    DialHuman,
+    HangUp,
+    NewStream,
+    Story,
+    decide,
+)
+from webhooks.humans import Humans, Target
+from webhooks.numbers import Parties, parties
 from webhooks.record import Record
 from webhooks.settings import Settings
 from webhooks.signature import SignedForm
@@ -30,9 +41,10 @@ ASKED_AGAIN = "asked_again"
 class StreamEnded:
     """The action webhook."""
 
-    def __init__(self, record: Record, offers: Offers, settings: Settings) -> None:
+    def __init__(self, record: Record, offers: Offers, humans: Humans, settings: Settings) -> None:
         self._record = record
         self._offers = offers
+        self._humans = humans
         self._again = f"{settings.public_base}{paths.STREAM_ENDED}?{ASKED_AGAIN}=1"
 
     async def answer(self, form: SignedForm) -> Response:
@@ -42,6 +54,8 @@ class StreamEnded:
         not open it either: the caller is kept a moment and Twilio asks once more, then apology.
         """
         request = _request(form)
+        who = parties(form)
+        target = self._humans.target(who.called)
         try:
             story = await self._record.story(form.call, timeout=LOG_S)
             decision = decide(
@@ -49,21 +63,31 @@ class StreamEnded:
                 call_status=form.get("CallStatus"),
                 request=request,
                 now=clock.utc_now(),
+                human_there=target is not None,
             )
             if isinstance(decision, NewStream):
                 await self._take(form, request, decision)
         except NatsAway:
             metrics.log_away.labels("stream-ended").inc()
             return self._without_log(form)
+        if isinstance(decision, DialHuman) and target is not None:
+            await self._write_transfer(form, story, target)
         await self._write_end(form, decision)
         metrics.decisions.labels(type(decision).__name__).inc()
         _log.info("stream ended", call_id=form.call, decision=type(decision).__name__)
-        return document(self._twiml(form, decision))
+        return document(self._twiml(form, decision, who, target))
 
-    def _twiml(self, form: SignedForm, decision: Decision) -> str:
+    def _twiml(
+        self, form: SignedForm, decision: Decision, who: Parties, target: Target | None
+    ) -> str:
         match decision:
             case HangUp():
                 return twiml.hang_up()
+            case DialHuman():
+                assert target is not None, "a human is dialled only where one is there"
+                return self._humans.dial(target, who)
+            case Apologise() if decision.apology == "no_transfer":
+                return self._humans.nobody(who.called)
             case Apologise():
                 return twiml.apologise(decision.apology)
             case NewStream():
@@ -88,9 +112,18 @@ class StreamEnded:
         )
         _log.info("call resumed", call_id=form.call, because=decision.because, first=first)
 
+    async def _write_transfer(self, form: SignedForm, story: Story, target: Target) -> None:
+        """Write ``transferred``, once a leg; the answer does not wait for a log that is away."""
+        try:
+            await self._record.transferred(
+                form.call, target.number, cause=str(story.leg), timeout=LOG_S
+            )
+        except NatsAway:
+            _log.warning("transfer not written: the log is away", call_id=form.call)
+
     async def _write_end(self, form: SignedForm, decision: Decision) -> None:
         """Write ``call_ended`` if decided; the answer does not wait for a log that is away."""
-        if isinstance(decision, NewStream) or decision.reason is None:
+        if isinstance(decision, NewStream | DialHuman) or decision.reason is None:
             return
         status = form.get("CallStatus")
         try:
@@ -109,7 +142,7 @@ class StreamEnded:
         if form.get("CallStatus") in TERMINAL:
             return document(twiml.hang_up())
         if ASKED_AGAIN in parse_qs(form.query):
-            return document(twiml.apologise("unavailable"))
+            return document(self._humans.net(form))
         return document(twiml.ask_again(self._again))
 
 

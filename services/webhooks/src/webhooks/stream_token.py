@@ -8,11 +8,9 @@ from protocol import stream_token
 from protocol.ids import Leg
 from protocol.stream_token import StreamToken
 from webhooks import paths, twiml
+from webhooks.numbers import parties
 from webhooks.settings import Settings
 from webhooks.signature import SignedForm
-
-NUMBER_BYTES = 96
-"""UTF-8 bytes that are kept of a number or SIP address; two of them fit into a token."""
 
 
 class Offers:
@@ -26,11 +24,12 @@ class Offers:
 
     def twiml(self, form: SignedForm, *, previous_leg: Leg, line_ms: int, expires: int) -> str:
         """TwiML for a leg after ``previous_leg`` (0: the first). ``expires`` is Unix seconds."""
+        who = parties(form)
         token = StreamToken(
             call=form.call,
             previous_leg=previous_leg,
-            caller=number(form.get("From")),
-            called=number(form.get("To")),
+            caller=who.caller,
+            called=who.called,
             channel="phone",
             expires=expires,
             line_ms=line_ms,
@@ -41,12 +40,3 @@ class Offers:
             status_callback=self._status_callback,
             token=stream_token.mint(token, self._secret.reveal()),
         )
-
-
-def number(text: str) -> str:
-    """``text`` (From or To: E.164, ``anonymous``, a SIP address, anything) within our bounds.
-
-    Characters that JSON would escape are left out, so that the bound holds in a token too.
-    """
-    plain = "".join(c for c in text[:1024] if c.isprintable() and c not in '"\\')
-    return plain.encode()[:NUMBER_BYTES].decode(errors="ignore")

@@ -1,6 +1,6 @@
 """The TwiML documents that webhooks answers with, and every sentence that Twilio speaks for us.
 
-Pure builders over Twilio's SDK, called by voice and stream_ended.
+Pure builders over Twilio's SDK, called by the handlers.
 """
 
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from twilio.twiml.voice_response import VoiceResponse
 
 from protocol import stream_token
+from runtime.assistant import Transfer
 from webhooks.decision import Apology
 
 SENTENCES: dict[Apology, str] = {
@@ -16,8 +17,7 @@ SENTENCES: dict[Apology, str] = {
     "busy": "We are sorry, everybody is busy at the moment. Please call again later. Goodbye.",
     "lost": "We are sorry, the connection was lost and could not be restored. "
     "Please call again. Goodbye.",
-    "no_transfer": "We are sorry, nobody is available to take over your call. "
-    "Please call again later. Goodbye.",
+    "no_transfer": Transfer().nobody,
 }
 ONE_MOMENT = "One moment, please."
 WAIT_S = 2
@@ -42,9 +42,45 @@ def connect(*, action: str, stream_url: str, status_callback: str, token: str) -
 
 def apologise(apology: Apology) -> str:
     """Say the apology and end the call."""
+    return say_goodbye(SENTENCES[apology])
+
+
+def say_goodbye(sentence: str) -> str:
+    """Say a sentence (nothing, when it is empty) and end the call."""
     response: Any = VoiceResponse()
-    response.say(SENTENCES[apology])
+    if sentence:
+        response.say(sentence)
     response.hangup()
+    return str(response)
+
+
+def say(sentence: str) -> str:
+    """Say a sentence (nothing, when it is empty) and go on."""
+    response: Any = VoiceResponse()
+    if sentence:
+        response.say(sentence)
+    return str(response)
+
+
+def dial(
+    *, number: str, action: str, ring_s: int, limit_s: int, caller_id: str, whisper: str
+) -> str:
+    """Connect the call with ``number``; ``action`` is asked when that ended, however it did.
+
+    The caller hears it ring. ``limit_s`` bounds the talk, ``caller_id`` is what the other sees
+    (empty: Twilio's choice), ``whisper`` is asked for what they hear before they are joined.
+    """
+    response: Any = VoiceResponse()
+    optional = {"caller_id": caller_id} if caller_id else {}
+    dialled = response.dial(
+        action=action,
+        method="POST",
+        timeout=ring_s,
+        time_limit=limit_s,
+        answer_on_bridge=True,
+        **optional,
+    )
+    dialled.number(number, **({"url": whisper, "method": "POST"} if whisper else {}))
     return str(response)
 
 

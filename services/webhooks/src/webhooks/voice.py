@@ -1,5 +1,7 @@
 """POST /twilio/voice: Twilio asks what to do with a call. Answers at once, the same each time."""
 
+import asyncio
+
 from starlette.responses import Response
 
 from protocol.ids import Leg
@@ -9,14 +11,18 @@ from runtime.errors import NatsAway
 from webhooks import metrics, twiml
 from webhooks.answers import document
 from webhooks.decision import Story
+from webhooks.humans import Humans
+from webhooks.numbers import parties
 from webhooks.record import Record
 from webhooks.signature import SignedForm
-from webhooks.stream_token import Offers, number
+from webhooks.stream_token import Offers
+from webhooks.wishes import Wishes, wish_in
 
 _log = logging.get("voice")
 
 LOG_S = 1.5
 """Seconds that the log may take; the caller hears an apology within 2 s."""
+BIND_S = 0.5
 LEFT_S = 30
 """A repeated request gets the first one's token while that lives at least this long."""
 
@@ -24,28 +30,26 @@ LEFT_S = 30
 class Voice:
     """The voice webhook."""
 
-    def __init__(self, record: Record, offers: Offers) -> None:
+    def __init__(self, record: Record, offers: Offers, humans: Humans, wishes: Wishes) -> None:
         self._record = record
         self._offers = offers
+        self._humans = humans
+        self._wishes = wishes
 
     async def answer(self, form: SignedForm) -> Response:
-        """The stream's TwiML; an apology when the log is away; a hang-up for a call that is over.
+        """The stream's TwiML; when the log is away the profile's human or an apology; a hang-up
+        for a call that is over. A call that we placed carries its wish in the path.
 
         Twilio may ask twice for one call (a retry): the token is the same then, and only one of
         two sockets can use it.
         """
         try:
-            story = await self._record.rang(
-                form.call,
-                caller=number(form.get("From")),
-                called=number(form.get("To")),
-                direction=form.get("Direction")[:32] or "inbound",
-                timeout=LOG_S,
-            )
+            story = await self._record.rang(form.call, parties(form), timeout=LOG_S)
         except NatsAway:
             metrics.log_away.labels("voice").inc()
             _log.warning("call not taken: the log is away", call_id=form.call)
-            return document(twiml.apologise("unavailable"))
+            return document(self._humans.net(form))
+        await self._bind(form)
         if story.ended is not None:
             _log.info("call is over already", call_id=form.call)
             return document(twiml.hang_up())
@@ -53,6 +57,17 @@ class Voice:
         return document(
             self._offers.twiml(form, previous_leg=Leg(0), line_ms=0, expires=_expires(story))
         )
+
+    async def _bind(self, form: SignedForm) -> None:
+        wish = wish_in(form.path)
+        if wish is None:
+            return
+        try:
+            async with asyncio.timeout(BIND_S):
+                await self._wishes.bind(wish, form.call)
+        except (NatsAway, TimeoutError):
+            # The status callbacks say it again.
+            _log.warning("call not bound to its wish: the log is away", call_id=form.call)
 
 
 def _expires(story: Story) -> int:

@@ -71,3 +71,5 @@ class Callee:
     outcome: Literal["answered", "busy", "no-answer", "failed"] = "answered"
     talk_ms: float = 20.0
     """`<Dial>` only: how long the two talk."""
+    answered_by: str = "human"
+    """Outbound only: what answering-machine detection says, where it was asked for."""

@@ -93,3 +93,13 @@ def stream_form(
     if error is not None:
         form["StreamError"] = error
     return form
+
+
+def amd_form(facts: CallFacts, answered_by: str) -> dict[str, str]:
+    """What asynchronous answering-machine detection reports; the duration is in ms."""
+    return {
+        "AccountSid": facts.account_sid,
+        "CallSid": facts.call_sid,
+        "AnsweredBy": answered_by,
+        "MachineDetectionDuration": "2450",
+    }

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from testbed.twilio.callbacks import Callbacks, Subscription
 from testbed.twilio.faults import Callee, Timing
+from testbed.twilio.forms import amd_form
 from testbed.twilio.leg import Leg
 from testbed.twilio.program import Fetch, Inline, Program
 from testbed.twilio.pump import Pump
@@ -36,6 +37,8 @@ class Plan:
     """The far end of an outbound call."""
     dialled: Callee
     """The far end of every `<Dial>`."""
+    amd_callback: str | None = None
+    """Where asynchronous answering-machine detection reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,9 @@ class Life:
                 return self._plan.callee.outcome
             self._leg.set_status("in-progress")
             callbacks.call_status("in-progress")
+            if self._plan.amd_callback is not None:
+                form = amd_form(self._leg.facts, self._plan.callee.answered_by)
+                callbacks.post(self._plan.amd_callback, "POST", form)
         return await program.follow(self._plan.first)
 
     async def _until_done_or_interrupted(

@@ -45,6 +45,8 @@ class OutboundCall:
     first: Fetch | Inline
     subscription: Subscription
     time_limit_s: float | None = None
+    amd_callback: str | None = None
+    """Where answering-machine detection reports, beside the call."""
 
 
 class SimulatedTwilio:
@@ -139,7 +141,7 @@ class SimulatedTwilio:
             to=wanted.to,
             direction="outbound-api",
         )
-        call = self._begin(facts, wanted.first, wanted.subscription)
+        call = self._begin(facts, wanted.first, wanted.subscription, wanted.amd_callback)
         if wanted.time_limit_s is not None:
             call.limit(wanted.time_limit_s)
         self._placed.put_nowait(call)
@@ -150,8 +152,16 @@ class SimulatedTwilio:
         async with asyncio.timeout(timeout):
             return await self._placed.get()
 
-    def _begin(self, facts: CallFacts, first: Fetch | Inline, subscription: Subscription) -> Call:
-        plan = Plan(first, self.account.auth_token, subscription, self.callee, self.dialled)
+    def _begin(
+        self,
+        facts: CallFacts,
+        first: Fetch | Inline,
+        subscription: Subscription,
+        amd_callback: str | None = None,
+    ) -> Call:
+        plan = Plan(
+            first, self.account.auth_token, subscription, self.callee, self.dialled, amd_callback
+        )
         call = Call(facts, plan, self.faults, self._network)
         self.calls[call.sid] = call
         return call

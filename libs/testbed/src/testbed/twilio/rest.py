@@ -32,7 +32,10 @@ _EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
 _INSTRUCTIONS = frozenset({"Url", "Method", "Twiml", "FallbackUrl"})
 _CALLBACK = frozenset({"StatusCallback", "StatusCallbackMethod", "StatusCallbackEvent"})
 # Timeout has no effect of its own: the callee's outcome says whether anybody answers
-_CREATE = _INSTRUCTIONS | _CALLBACK | {"To", "From", "Timeout", "TimeLimit"}
+_AMD = frozenset(
+    {"MachineDetection", "AsyncAmd", "AsyncAmdStatusCallback", "AsyncAmdStatusCallbackMethod"}
+)
+_CREATE = _INSTRUCTIONS | _CALLBACK | _AMD | {"To", "From", "Timeout", "TimeLimit"}
 _UPDATE = _INSTRUCTIONS | {"Status"}
 _FILTERS = frozenset({"To", "From", "Status", "PageSize", "Page"})
 
@@ -90,6 +93,7 @@ class RestApi:
                     events,
                 ),
                 time_limit_s=float(limit) if limit else None,
+                amd_callback=_amd_callback(form),
             )
         )
         return await self._answer(call, 201)
@@ -223,6 +227,17 @@ async def _form(request: Request, allowed: frozenset[str]) -> Form:
 
 def _one(form: Form, name: str) -> str | None:
     return form[name][0] if name in form else None
+
+
+def _amd_callback(form: Form) -> str | None:
+    """Where asynchronous detection reports; the synchronous kind is not simulated."""
+    if _one(form, "MachineDetection") is None:
+        return None
+    if _one(form, "MachineDetection") != "Enable" or _one(form, "AsyncAmd") != "true":
+        raise RestError(20001, "not simulated: machine detection other than Enable, asynchronous")
+    if (_one(form, "AsyncAmdStatusCallbackMethod") or "POST") != "POST":
+        raise RestError(20001, "not simulated: AsyncAmdStatusCallbackMethod other than POST")
+    return _one(form, "AsyncAmdStatusCallback")
 
 
 def _instructions(form: Form) -> Fetch | Inline | None:

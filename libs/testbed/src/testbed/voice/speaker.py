@@ -102,13 +102,15 @@ class _Engine:
             raise SpeechError("libespeak-ng could not be initialised with the data of its wheel")
         self._pcm = bytearray()
         self._callback = _CALLBACK(self._take)  # kept: ctypes does not hold a reference
-        self._library.espeak_SetSynthCallback(self._callback)
-        self._library.espeak_SetParameter(_PARAMETER_RATE, WORDS_PER_MINUTE, 0)
 
     def pcm(self, text: str, voice: str) -> bytes:
         """Signed 16-bit native-endian samples at `sample_rate`."""
+        # For each text: callback and rate belong to the library, which others of this process
+        # may use too.
+        self._library.espeak_SetSynthCallback(self._callback)
         if self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise SpeechError(f"espeak-ng has no voice named '{voice}'")
+        self._library.espeak_SetParameter(_PARAMETER_RATE, WORDS_PER_MINUTE, 0)
         self._pcm.clear()
         encoded = text.encode() + b"\0"
         status = self._library.espeak_Synth(

@@ -82,9 +82,13 @@ def _detection(wanted: TurnDetection) -> dict[str, Any]:
     }
 
 
-def create_response(instructions: str | None = None) -> Command:
-    """Ask for a response, always in audio; ``instructions`` replace the session's for this one."""
+def create_response(instructions: str | None = None, *, tools: bool = True) -> Command:
+    """Ask for a response, always in audio; ``instructions`` replace the session's for this one,
+    ``tools`` False forbids tool calls in it.
+    """
     response: dict[str, Any] = {"output_modalities": ["audio"]}
+    if not tools:
+        response["tool_choice"] = "none"
     if instructions is not None:
         response["instructions"] = instructions
     return {"type": "response.create", "event_id": CREATE_EVENT_ID, "response": response}
@@ -100,6 +104,22 @@ def tool_output(tool_call_id: ToolCallId, output: str) -> Command:
         "type": "conversation.item.create",
         "item": {"type": "function_call_output", "call_id": tool_call_id, "output": output},
     }
+
+
+def user_text(text: str) -> Command:
+    """Words of the caller's that were not spoken: keys, an operator's relay."""
+    return _message("user", text)
+
+
+def system_text(text: str) -> Command:
+    """Something the model should know."""
+    return _message("system", text)
+
+
+def _message(role: str, text: str) -> Command:
+    content = [{"type": "input_text", "text": text}]
+    item = {"type": "message", "role": role, "content": content}
+    return {"type": "conversation.item.create", "item": item}
 
 
 def truncate(item_id: ItemId, audio_end_ms: int) -> Command:

@@ -81,6 +81,12 @@ class RealtimeConnection:
         )
         self._more.set()
 
+    async def close(self) -> None:
+        """Close the socket: ``events`` ends."""
+        with contextlib.suppress(TimeoutError, OSError, websockets.WebSocketException):
+            async with asyncio.timeout(CLOSE_S):
+                await self._connection.close()
+
     async def write(self) -> None:
         """Send what is queued, for ever: control before audio. The one writer of the socket."""
         while True:

@@ -33,6 +33,11 @@ class Callers:
         assert found is not None, "the number was inserted or was there"
         return _caller(found)
 
+    async def find(self, number: str) -> Caller | None:
+        """The caller with this number, or None."""
+        row = await self._connection.fetchrow(self._sql["by_number"], number)
+        return None if row is None else _caller(row)
+
     async def get(self, caller_id: CallerId) -> Caller | None:
         """The caller of that id, or None."""
         row = await self._connection.fetchrow(self._sql["by_id"], caller_id)

@@ -1,0 +1,105 @@
+"""The PIN gate of a call (shell): performs what the gate decides. No AI session exists yet."""
+
+import asyncio
+from collections.abc import Sequence
+
+from ai_agent.call_voice import CallVoice
+from ai_agent.effects import Record
+from ai_agent.gate import Gate
+from ai_agent.held_call import HeldCall
+from ai_agent.keypad_effects import GateEffect, Passed, Refused, SayPrompt, StopSpeech, Verify
+from ai_agent.prompts import prompt
+from ai_agent.speaker.speaker import Speaker
+from protocol import line, subjects
+from protocol.call import CallState
+from protocol.callers import PinStanding, PinState, PinVerdict, VerifyPin
+from protocol.errors import DecodeError
+from protocol.events import ModeChanged
+from protocol.ids import new_event_id
+from runtime import clock, errors, logging
+from runtime.tasks import Tasks
+
+_log = logging.get("gate")
+
+TICK_S = 0.25
+ASK_S = 5.0
+AWAY = (errors.NoAnswer, errors.NatsAway, errors.Refused, DecodeError)
+
+
+class GateStage:
+    """Asks for the PIN until it passes or the call is over."""
+
+    def __init__(self, held: HeldCall, speaker: Speaker, state: CallState) -> None:
+        self._held = held
+        self._number = state.caller
+        self._gate = Gate.resumed(held.brief.assistant.pin, state)
+        self._voice = CallVoice(held, speaker, self._quiet)
+        self._passed: asyncio.Future[Passed | Refused] = asyncio.get_running_loop().create_future()
+        self._tasks = Tasks("gate")
+
+    async def run(self) -> Passed | Refused:
+        """The gate from its first prompt to its end."""
+        self._held.record(ModeChanged, {"mode": "gate", "reason": "the profile asks for a PIN"})
+        async with self._tasks as tasks:
+            tasks.spawn(self._voice.run(), "voice")
+            standing = await self._standing()
+            await self._perform(self._gate.start(clock.monotonic_ms(), standing=standing))
+            tasks.spawn(self._ticking(), "tick")
+            ended = await asyncio.shield(self._passed)
+            if isinstance(ended, Refused):
+                self._voice.end("hangup")
+                await asyncio.Event().wait()  # its voice says goodbye; the call's end ends it
+            return ended
+
+    async def on_key(self, key: line.Dtmf) -> None:
+        await self._perform(self._gate.on_key(key, clock.monotonic_ms()))
+
+    async def on_heard(self, heard: line.Heard) -> None:
+        await self._voice.heard(heard)
+
+    async def on_cleared(self, cleared: line.Cleared) -> None:
+        pass
+
+    async def _quiet(self) -> None:
+        await self._perform(self._gate.on_heard(clock.monotonic_ms()))
+
+    async def _ticking(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._perform(self._gate.on_tick(clock.monotonic_ms()))
+
+    async def _perform(self, effects: Sequence[GateEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case SayPrompt():
+                    self._voice.say(prompt(effect, self._held.brief.assistant.language))
+                case StopSpeech():
+                    await self._voice.stop()
+                case Verify():
+                    self._tasks.isolate(self._verify(effect.digits), "verify")
+                case Record():
+                    self._held.record(effect.kind, effect.fields)
+                case Passed() | Refused():
+                    if not self._passed.done():
+                        self._passed.set_result(effect)
+
+    async def _standing(self) -> PinStanding | None:
+        try:
+            standing: PinStanding = await self._held.worker.bus.request(
+                subjects.callers("pin_state"), PinState(self._number), PinStanding, timeout=ASK_S
+            )
+        except AWAY:
+            return None
+        return standing
+
+    async def _verify(self, digits: str) -> None:
+        question = VerifyPin(self._number, self._held.id, digits, new_event_id())
+        try:
+            verdict: PinVerdict = await self._held.worker.bus.request(
+                subjects.callers("verify_pin"), question, PinVerdict, timeout=ASK_S
+            )
+        except AWAY as error:
+            _log.warning("pin not verified", call_id=self._held.id, kind=type(error).__name__)
+            return await self._perform(self._gate.on_unavailable(clock.monotonic_ms()))
+        await self._perform(self._gate.on_verdict(verdict, clock.monotonic_ms()))
+        return None

@@ -1,0 +1,74 @@
+"""What every stage of one call on this worker shares: the line, the log's writer, the tasks, the
+brief. Made by the call runner when the call was taken.
+"""
+
+import asyncio
+from typing import Any
+
+from ai_agent.call_brief import Brief
+from ai_agent.call_line import CallLine
+from ai_agent.caller_audio import CallerAudio
+from ai_agent.watch import Watch
+from ai_agent.worker import Worker
+from protocol import line
+from protocol.events import AgentEvent, AnyEvent
+from protocol.ids import CallId, Epoch, new_event_id
+from protocol.placement import AssignCall
+from runtime import clock
+from runtime.outbox import Outbox
+from runtime.tasks import Tasks
+
+
+class HeldCall:
+    """The call ``request.call`` held under ``epoch``."""
+
+    def __init__(self, worker: Worker, request: AssignCall, epoch: Epoch) -> None:
+        self.worker = worker
+        self.request = request
+        self.id: CallId = request.call
+        self.epoch = epoch
+        self.line = CallLine(worker.bus, request.call, epoch)
+        self.audio = CallerAudio(batch_ms=worker.settings.audio_batch_ms)
+        self.watch = Watch(worker.bus, request.call, request.leg, epoch)
+        self.outbox = Outbox(worker.bus, request.call)
+        self.tasks = Tasks("call")
+        self.began_ms = clock.monotonic_ms()
+        self.passed_line_ms = 0
+        """Where the gate was passed: nothing said before is for the model."""
+        self._brief: Brief | None = None
+        self._ended = asyncio.Event()
+
+    @property
+    def brief(self) -> Brief:
+        """Who calls whom, under which profile; known once the runner has looked it up."""
+        assert self._brief is not None, "the runner prepares the brief before any stage"
+        return self._brief
+
+    def briefed(self, brief: Brief) -> None:
+        self._brief = brief
+
+    def event(self, kind: type[AgentEvent], fields: dict[str, Any]) -> AnyEvent:
+        """An event of this call, stamped."""
+        event: Any = kind(
+            id=new_event_id(),
+            call_id=self.id,
+            at=clock.utc_now(),
+            service="ai-agent",
+            worker=self.worker.name,
+            epoch=self.epoch,
+            **fields,
+        )
+        return event
+
+    def record(self, kind: type[AgentEvent], fields: dict[str, Any]) -> None:
+        """Write an event to the log, in order, without waiting."""
+        self.outbox.append(self.event(kind, fields))
+
+    async def end(self, intent: line.Intent) -> None:
+        """Close the line once what was said has been heard; the call's stages are over."""
+        self._ended.set()
+        await self.line.end(intent)
+
+    @property
+    def ended(self) -> bool:
+        return self._ended.is_set()

@@ -1,0 +1,140 @@
+"""The keypad menu of a call (shell): performs what the menu decides, without any AI session."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from ai_agent.call_voice import CallVoice
+from ai_agent.effects import CallTool, Record
+from ai_agent.held_call import HeldCall
+from ai_agent.keypad_effects import (
+    CallHuman,
+    HangUp,
+    MenuEffect,
+    PromptName,
+    RunMenu,
+    SayPrompt,
+    SayText,
+    StopSpeech,
+    TryConversation,
+)
+from ai_agent.menu import Menu
+from ai_agent.prompts import prompt
+from ai_agent.speaker.sentence import Sentence
+from ai_agent.speaker.speaker import Speaker
+from ai_agent.tool_calls import ToolCalls
+from protocol import line
+from protocol.events import ModeChanged
+from protocol.ids import ItemId, ToolCallId
+from runtime import clock
+from runtime.assistant import somebody_there
+from runtime.errors import StaleWriter
+from runtime.tasks import Tasks
+
+TICK_S = 0.25
+WORDS_S = 5.0
+"""How long the last words may take before the next stage speaks."""
+
+Next = Literal["assistant"]
+
+
+class MenuStage:
+    """Runs until the caller asks for the assistant or the call is over."""
+
+    def __init__(self, held: HeldCall, speaker: Speaker, tools: ToolCalls) -> None:
+        self._held = held
+        self._tools = tools
+        assistant = held.brief.assistant
+        now = clock.utc_now().astimezone(ZoneInfo(assistant.time_zone))
+        self._menu = Menu(
+            assistant.menu,
+            assistant.silence,
+            clock.monotonic_ms(),
+            human=somebody_there(assistant.transfer, now),
+            assistant=assistant.mode == "conversation",
+        )
+        self._voice = CallVoice(held, speaker, self._quiet)
+        self._asked = asyncio.Event()
+        self._tasks = Tasks("menu")
+
+    async def run(self, *, reason: str, lead: PromptName | None) -> Next:
+        """The menu from its first choices on; returns when the assistant is asked for."""
+        self._held.record(ModeChanged, {"mode": "keypad", "reason": reason})
+        return await self._go(self._menu.start(clock.monotonic_ms(), lead))
+
+    async def back(self) -> Next:
+        """The assistant that was asked for does not work: go on here."""
+        self._tasks = Tasks("menu")
+        return await self._go(self._menu.on_assistant_away(clock.monotonic_ms()))
+
+    async def _go(self, first: Sequence[MenuEffect]) -> Next:
+        self._asked.clear()
+        async with self._tasks as tasks:
+            tasks.spawn(self._voice.run(), "voice")
+            await self._perform(first)
+            tasks.spawn(self._ticking(), "tick")
+            await self._asked.wait()
+            await self._voice.drained(WORDS_S)
+        return "assistant"
+
+    async def on_key(self, key: line.Dtmf) -> None:
+        await self._perform(self._menu.on_key(key, clock.monotonic_ms()))
+
+    async def on_heard(self, heard: line.Heard) -> None:
+        await self._voice.heard(heard)
+
+    async def on_cleared(self, cleared: line.Cleared) -> None:
+        pass
+
+    async def _quiet(self) -> None:
+        await self._perform(self._menu.on_heard(clock.monotonic_ms()))
+
+    async def _ticking(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            await self._perform(self._menu.on_tick(clock.monotonic_ms()))
+
+    async def _perform(self, effects: Sequence[MenuEffect]) -> None:
+        language = self._held.brief.assistant.language
+        for effect in effects:
+            match effect:
+                case SayPrompt():
+                    self._voice.say(prompt(effect, language))
+                case SayText():
+                    otherwise = effect.otherwise and Sentence.fixed(effect.otherwise, language)
+                    self._voice.say(self._text(effect), otherwise or None)
+                case StopSpeech():
+                    await self._voice.stop()
+                case RunMenu():
+                    self._tasks.isolate(self._run(effect), "tool")
+                case CallHuman():
+                    self._voice.end("transfer")
+                case HangUp():
+                    self._voice.end("hangup")
+                case TryConversation():
+                    self._asked.set()
+                case Record():
+                    self._held.record(effect.kind, effect.fields)
+
+    def _text(self, wanted: SayText) -> Sentence:
+        assistant = self._held.brief.assistant
+        return Sentence(wanted.text, assistant.voice, assistant.language, wanted.personal)
+
+    async def _run(self, wanted: RunMenu) -> None:
+        item = wanted.item
+        call = CallTool(
+            ToolCallId(f"menu_{self._held.epoch}_{wanted.run}"),
+            ItemId(f"key_{item.key}"),
+            item.tool,
+            msgspec.json.encode(item.arguments).decode(),
+        )
+        try:
+            done = await self._tools.run(call, self._held.brief)
+        except StaleWriter:
+            return self._held.watch.leave("stale")
+        now = clock.monotonic_ms()
+        await self._perform(self._menu.on_tool_output(wanted.run, done.output, now))
+        return None

@@ -1,0 +1,1 @@
+"""Spend: one total in USD for each UTC day, of all workers."""

@@ -1,0 +1,280 @@
+"""Hang up and transfer by request, and the human of the profile instead of an apology."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from office import HUMAN, OURS, PERSON, PROFILE, TIMEOUT, TOKEN, running
+
+from protocol import events as e
+from protocol.calls import CallDone
+from protocol.ids import CallId
+from testbed.twilio import Callee, Timing
+from testbed.twilio.forms import new_sid
+from testbed.twilio.signature import sign_post
+from testbed.twilio.twiml import Dial, parse
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning"),
+]
+NOBODY = "Nobody is in the office."
+OTHER = "+15550100044"
+
+
+@pytest.fixture
+async def office(tmp_path: Path) -> AsyncIterator[Any]:
+    async with running(tmp_path) as office:
+        yield office
+
+
+def spoken(call: Any) -> list[str]:
+    return [said.content for said in call.ear.spoken]
+
+
+def dials(call: Any) -> list[str]:
+    return [entry.detail for entry in call.log if entry.what == "dial"]
+
+
+def names(events: list[Any]) -> list[str]:
+    wanted = ("redirecting", "transferred", "dial_ended", "call_ended")
+    return [name for event in events if (name := e.name_of(event)) in wanted]
+
+
+# -- calls.hang_up
+
+
+async def test_a_talking_caller_is_hung_up_on(office: Any) -> None:
+    call = await office.twilio.dial(PERSON)
+    await office.talking(call)
+    assert await office.hang_up(call.sid) == CallDone(call.sid)
+    assert await call.ended(TIMEOUT) == "rest_completed"
+    events = await office.events(call.sid)
+    assert names(events) == ["redirecting", "call_ended"]
+    assert (await office.written(call.sid, e.CallEnded))[0].reason == "assistant_hung_up"
+    assert (await office.hang_up(call.sid)).reason == "not_in_progress"
+
+
+async def test_a_call_that_rings_is_taken_back(tmp_path: Path) -> None:
+    async with running(tmp_path, timing=Timing(ring_ms=600_000)) as office:
+        placed = await office.place()
+        assert await office.hang_up(placed.call) == CallDone(placed.call)
+        (call,) = office.dialled
+        assert await call.ended(TIMEOUT) == "canceled"
+        assert (await office.written(placed.call, e.CallEnded))[0].reason == "canceled"
+
+
+async def test_what_cannot_be_hung_up(office: Any) -> None:
+    unknown = new_sid("CA")
+    for ask in (office.hang_up, office.transfer):
+        assert (await ask(unknown)).reason == "unknown_call"
+        browser = new_sid("CA")
+        await office.write_ringing(browser, channel="browser")
+        await office.write_started(browser, channel="browser")
+        assert (await ask(browser)).reason == "not_allowed"
+        gone = new_sid("CA")  # in the log, but not at Twilio
+        await office.write_ringing(gone)
+        assert (await ask(gone)).reason == "not_in_progress"
+    assert await office.events(unknown) == []
+    assert await office.written(browser, e.Redirecting) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(429, "twilio"), (403, "twilio"), (500, "unknown_outcome")]
+)
+async def test_twilio_says_no(office: Any, status: int, reason: str) -> None:
+    call = await office.twilio.dial(PERSON)
+    await office.talking(call)
+    office.twilio.rest_faults.refuse_status = status
+    assert (await office.hang_up(call.sid)).reason == reason
+    assert (await office.transfer(call.sid)).reason == reason
+    assert await office.written(call.sid, e.Transferred) == []
+    assert not call.over
+
+
+# -- calls.transfer
+
+
+@pytest.mark.parametrize("to", ["", OTHER])
+async def test_a_call_is_transferred_and_they_talk(office: Any, to: str) -> None:
+    call = await office.twilio.dial(PERSON)
+    await office.talking(call)
+    assert await office.transfer(call.sid, to) == CallDone(call.sid)
+    await call.ended(TIMEOUT)
+    assert dials(call) == [to or HUMAN]
+    assert spoken(call) == []
+    assert names(await office.events(call.sid)) == [
+        "redirecting",
+        "transferred",
+        "dial_ended",
+        "call_ended",
+    ]
+    assert (await office.written(call.sid, e.Transferred))[0].to == (to or HUMAN)
+    assert (await office.written(call.sid, e.CallEnded))[0].reason == "transferred"
+
+
+async def test_a_transfer_that_nobody_answers(office: Any) -> None:
+    office.twilio.dialled = Callee(outcome="no-answer")
+    call = await office.twilio.dial(PERSON)
+    await office.talking(call)
+    assert await office.transfer(call.sid) == CallDone(call.sid)
+    await call.ended(TIMEOUT)
+    assert spoken(call) == [NOBODY]
+    assert (await office.written(call.sid, e.DialEnded))[0].status == "no-answer"
+    assert (await office.written(call.sid, e.CallEnded))[0].reason == "failed"
+
+
+async def test_a_transfer_to_a_number_that_is_not_allowed(office: Any) -> None:
+    call = await office.twilio.dial(PERSON)
+    await office.talking(call)
+    for to in ("+4930123456", "sip:a@b", "0"):
+        assert (await office.transfer(call.sid, to)).reason == "not_allowed"
+    assert dials(call) == []
+
+
+async def test_nobody_is_there_to_take_a_call(tmp_path: Path) -> None:
+    async with running(tmp_path, profile=PROFILE.replace(HUMAN, "")) as office:
+        call = await office.twilio.dial(PERSON)
+        await office.talking(call)
+        assert (await office.transfer(call.sid)).reason == "not_allowed"
+        assert not call.over
+
+
+async def test_transfers_by_request_are_counted(tmp_path: Path) -> None:
+    async with running(tmp_path, OUTBOUND_PER_MINUTE="1") as office:
+        assert (await office.place()).call
+        call = await office.twilio.dial(PERSON)
+        await office.talking(call)
+        assert (await office.transfer(call.sid, OTHER)).reason == "too_many"
+        assert await office.transfer(call.sid) == CallDone(call.sid), "the profile's human"
+
+
+# -- after a stream
+
+
+async def test_the_assistant_transfers_and_the_human_answers(office: Any) -> None:
+    call = await office.twilio.dial(PERSON)
+    await office.close(call.sid, await office.talking(call), "transfer")
+    await call.ended(TIMEOUT)
+    dial = next(
+        v for v in parse(call.documents[-2], "https://voice.example.com") if "Dial" in str(v)
+    )
+    assert isinstance(dial, Dial)
+    assert 'answerOnBridge="true"' in call.documents[-2]
+    assert 'timeout="7"' in call.documents[-2]
+    assert f'callerId="{PERSON}"' in call.documents[-2]
+    assert "https://voice.example.com/twilio/whisper/office" in call.documents[-2]
+    assert dials(call) == [HUMAN]
+    assert (await office.written(call.sid, e.Transferred))[0].to == HUMAN
+    assert (await office.written(call.sid, e.DialEnded))[0].status == "completed"
+    ended = await office.until_written(call.sid, e.CallEnded)
+    assert ended.reason == "transferred"
+
+
+@pytest.mark.parametrize("outcome", ["busy", "no-answer", "failed"])
+async def test_the_assistant_transfers_and_nobody_comes(office: Any, outcome: Any) -> None:
+    office.twilio.dialled = Callee(outcome=outcome)
+    call = await office.twilio.dial(PERSON)
+    await office.close(call.sid, await office.talking(call), "transfer")
+    await call.ended(TIMEOUT)
+    assert spoken(call) == [NOBODY]
+    ended = await office.until_written(call.sid, e.CallEnded)
+    assert ended.reason == "failed"
+
+
+@pytest.mark.parametrize("hours", ["", '"mon-sun 00:00-00:00"'])
+async def test_the_assistant_transfers_outside_the_hours(tmp_path: Path, hours: str) -> None:
+    human = "" if not hours else HUMAN
+    profile = PROFILE.replace(HUMAN, human) + f"hours = [{hours}]\n"
+    async with running(tmp_path, profile=profile) as office:
+        call = await office.twilio.dial(PERSON)
+        await office.close(call.sid, await office.talking(call), "transfer")
+        await call.ended(TIMEOUT)
+        assert (dials(call), spoken(call)) == ([], [NOBODY])
+        assert (await office.until_written(call.sid, e.CallEnded)).reason == "failed"
+        assert await office.written(call.sid, e.Transferred) == []
+
+
+async def test_when_all_agents_are_busy_the_human_is_called(office: Any) -> None:
+    call = await office.twilio.dial(PERSON)
+    await office.close(call.sid, await office.talking(call), "busy")
+    await call.ended(TIMEOUT)
+    assert (dials(call), spoken(call)) == ([HUMAN], [])
+    assert (await office.until_written(call.sid, e.CallEnded)).reason == "transferred"
+
+
+async def test_a_call_whose_stream_never_opened_gets_the_human(office: Any) -> None:
+    call = await office.twilio.dial(PERSON)
+    await call.wait_until(lambda c: c.stream and c.stream.started, TIMEOUT)
+    for socket in tuple(office.sockets):
+        await socket.close()  # the log knows of no stream
+    await call.ended(TIMEOUT)
+    assert dials(call) == [HUMAN]
+
+
+async def test_a_call_that_we_placed_shows_our_number_to_the_human(office: Any) -> None:
+    await office.place()
+    (call,) = office.dialled
+    await office.close(call.sid, await office.talking(call), "transfer")
+    await call.ended(TIMEOUT)
+    assert dials(call) == [HUMAN]
+    assert any(f'callerId="{OURS}"' in document for document in call.documents)
+
+
+# -- the new addresses
+
+
+async def post(office: Any, path: str, form: dict[str, str], signature: str) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        return await http.post(
+            office.web + path, data=form, headers={"X-Twilio-Signature": signature}
+        )
+
+
+async def test_the_new_addresses_are_signed(office: Any) -> None:
+    call = new_sid("CA")
+    form = {
+        "AccountSid": office.twilio.account.sid,
+        "CallSid": call,
+        "AnsweredBy": "machine_start",
+        "CallStatus": "completed",
+        "DialCallStatus": "completed",
+    }
+    for path in (
+        "/twilio/outbound/wish",
+        "/twilio/status/wish",
+        "/twilio/amd/hang_up",
+        "/twilio/dial-ended",
+        "/twilio/whisper/office",
+    ):
+        url = f"https://voice.example.com{path}"
+        for wrong in (
+            "",
+            sign_post(url, form.items(), "f" * 32),
+            sign_post(url + "2", form.items(), TOKEN),
+        ):
+            assert (await post(office, path, form, wrong)).status_code == 403, path
+    assert await office.events(CallId(call)) == []
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"), [("office", "A caller with a question."), ("other", None)]
+)
+async def test_what_is_whispered(office: Any, profile: str, said: str | None) -> None:
+    form = {"AccountSid": office.twilio.account.sid, "CallSid": new_sid("CA"), "To": HUMAN}
+    path = f"/twilio/whisper/{profile}"
+    signature = sign_post(f"https://voice.example.com{path}", form.items(), TOKEN)
+    answer = await post(office, path, form, signature)
+    assert answer.status_code == 200
+    assert [verb.text for verb in parse(answer.text, None)] == ([said] if said else [])
+
+
+async def test_a_malformed_wish_is_no_wish(office: Any) -> None:
+    form = {"AccountSid": office.twilio.account.sid, "CallSid": new_sid("CA"), "From": PERSON}
+    path = "/twilio/outbound/a.*%3E"
+    signature = sign_post(f"https://voice.example.com{path}", form.items(), TOKEN)
+    answer = await post(office, path, form, signature)
+    assert answer.status_code == 200
+    assert "<Stream" in answer.text
