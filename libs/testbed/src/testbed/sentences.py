@@ -9,10 +9,7 @@ from pathlib import Path
 
 from testbed.voice.speaker import ASSISTANT_VOICE, synthesize
 
-ENGLISH = {
-    "hold": "One moment please, I am connecting you.",
-    "busy": "I am sorry, nobody can take your call right now. Please try again later.",
-}
+ENGLISH = {"hold": "One moment please, I am connecting you."}
 REPOSITORY = Path(__file__).resolve().parents[4]
 FOLDER = REPOSITORY / "services/stream-ingress/src/stream_ingress/sentences/en"
 

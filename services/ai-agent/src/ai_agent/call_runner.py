@@ -107,14 +107,14 @@ class CallRunner:
                     metrics.SESSION_FAILED.inc()
                     _log.warning("no session", call_id=self._call, reason=error.reason)
                     if error.permanent or left == 0:
-                        return await self._give_up(error.reason, "busy")
+                        return await self._give_up(error.reason, "failed")
                     await asyncio.sleep(RETRY_S)
         except StaleWriter:
             self.leave("stale")
         except Exception:
             # Silence on the line is worse than an apology: end the call, then let the error be
             # seen.
-            await self._give_up("internal error", "busy")
+            await self._give_up("internal error", "failed")
             raise
 
     async def _session(self, brief: Brief, began: int) -> None:
@@ -132,7 +132,7 @@ class CallRunner:
                 await self._converse(model, brief)
         metrics.SESSION_FAILED.inc()
         self._record(SessionLost, {"generation": 1, "reason": "the socket ended"})
-        await self._give_up("session lost", "busy")
+        await self._give_up("session lost", "failed")
 
     async def _converse(self, model: RealtimeConnection, brief: Brief) -> None:
         conversation = Conversation(
