@@ -29,7 +29,14 @@ WRITERS = {
     "stream-ingress": {"stream_started", "heard", "stream_stopped", "call_ended"},
     "ai-agent": {
         *("assigned", "mode_changed", "session_opened", "said", "turn_committed"),
-        *("turn_transcribed", "tool_called", "tool_returned", "usage_reported", "response_timed"),
+        *(
+            "turn_transcribed",
+            "key_pressed",
+            "tool_called",
+            "tool_returned",
+            "usage_reported",
+            "response_timed",
+        ),
     },
 }
 
@@ -117,6 +124,7 @@ async def test_a_call_from_the_first_ring_to_the_last_word(world) -> None:
     call = await world.dial("+15550110001")
     await world.heard(call, sound(GREETING))
 
+    assert call.press("5#")
     assert await call.say(tone(PLANS, 900))
     asked_ms = call.now_ms()
     await world.heard(call, sound(GREETING), sound(ANSWER))
@@ -179,6 +187,7 @@ async def test_a_call_from_the_first_ring_to_the_last_word(world) -> None:
         "caller_hung_up",
         "completed",
     )
+    assert [key.digit for key in state.keys] == ["5", "#"]
     (use,) = state.tools
     (returned,) = world.events(call, "tool_returned")
     assert (use.name, use.outcome, use.key) == ("create_task", "ok", returned["called"])

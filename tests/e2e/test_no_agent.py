@@ -64,7 +64,7 @@ async def test_a_caller_whom_nobody_has_room_for_hears_why(small) -> None:
     first = await greeted(small)
     second = await small.dial()
     events = await small.ended(second)
-    await small.heard(second, sentence(small, "hold"), sentence(small, "busy"))
+    await small.heard(second, sentence(small, "hold"))
     (spoken,) = second.ear.spoken
     assert "busy" in spoken.content
     assert spoken.at_ms > second.ear.last_heard_ms - 1
@@ -90,7 +90,7 @@ async def test_a_model_that_refuses_our_key_is_no_silence(small) -> None:
     (spoken,) = call.ear.spoken
     assert "sorry" in spoken.content
     assert call.now_ms() < PLACE_FOR_S * 1000 * 3
-    assert [e["intent"] for e in events if e["event"] == "stream_closing"] == ["busy"]
-    assert [e["reason"] for e in events if e["event"] == "call_ended"] == ["busy"]
+    assert [e["intent"] for e in events if e["event"] == "stream_closing"] == ["failed"]
+    assert [e["reason"] for e in events if e["event"] == "call_ended"] == ["failed"]
     # The slot is free again.
     await small.hung_up(await greeted(small))

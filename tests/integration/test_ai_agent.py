@@ -276,7 +276,7 @@ async def test_a_model_that_keeps_failing_ends_the_call_with_an_intent(
         line_end(bus) as end,
     ):
         await assigned(end, name)
-        await end.until(lambda: end.ends == ["busy"], "an end")
+        await end.until(lambda: end.ends == ["failed"], "an end")
         failed = await end.event("response_ended", count=3)
         assert (failed["status"], failed["reason"]) == ("failed", "boom")
 
@@ -290,7 +290,7 @@ async def test_a_lost_session_ends_the_call_honestly(bus, nats_server, tool_serv
     ):
         await assigned(end, name)
         await end.event("session_lost")
-        await end.until(lambda: end.ends == ["busy"], "an end")
+        await end.until(lambda: end.ends == ["failed"], "an end")
 
 
 @pytest.mark.parametrize("status", [401, 500])
@@ -302,7 +302,7 @@ async def test_no_session_is_an_end_not_silence(bus, nats_server, tool_service, 
     ):
         model.faults.refuse_upgrades = status
         await assigned(end, name)
-        await end.until(lambda: end.ends == ["busy"], "an end", timeout=8)
+        await end.until(lambda: end.ends == ["failed"], "an end", timeout=8)
         assert len(model.refused) == (1 if status == 401 else 3)
 
 

@@ -90,4 +90,6 @@ async def test_a_call_lives_through_an_absence_of_nats(start_world, tmp_path: Pa
     finally:
         world.shutdown.ask()
         await world.serving
+        # Before its server is gone: nats-py cannot close a connection that it is still writing to.
+        await world.client.close()
         await server.stop()

@@ -43,6 +43,7 @@ def test_a_stream_that_never_started_is_apologised_for(log: Any) -> None:
     [
         ("hangup", HangUp("assistant_hung_up")),
         ("busy", Apologise("busy", "busy")),
+        ("failed", Apologise("unavailable", "failed")),
         ("transfer", Apologise("no_transfer", "failed")),
     ],
 )
@@ -135,6 +136,7 @@ def test_a_request_repeated_by_twilio_takes_nothing_again(log: Any) -> None:
         ("hangup", "assistant_hung_up"),
         ("transfer", "transferred"),
         ("busy", "busy"),
+        ("failed", "failed"),
         ("handoff", "caller_hung_up"),
         (None, "caller_hung_up"),
     ],

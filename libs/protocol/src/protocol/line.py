@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from protocol.ids import ItemId
 
-Intent = Literal["hangup", "transfer", "handoff", "busy"]
-"""Why ingress is asked to close a stream; what the Connect action then does (DESIGN 5.6)."""
+Intent = Literal["hangup", "transfer", "handoff", "busy", "failed"]
+"""Why ingress is asked to close a stream; what the Connect action then does: busy says
+that nobody is free, failed that something broke.
+"""
 
 
 class Clock(Struct, frozen=True):

@@ -7,6 +7,10 @@ class ServiceError(Exception):
     """
 
 
+class AskedToStop(Exception):
+    """The process was asked to stop while it still waited for what it needs: an orderly end."""
+
+
 class SettingsError(Exception):
     """Settings that cannot be used (exit code 2). ``problems`` has one sentence a variable."""
 

@@ -17,7 +17,7 @@ import msgspec
 
 from runtime import logging, settings
 from runtime.admin import Health, admin_app, serving
-from runtime.errors import ServiceError, SettingsError
+from runtime.errors import AskedToStop, ServiceError, SettingsError
 from runtime.settings import CommonSettings
 
 S = TypeVar("S", bound=CommonSettings)
@@ -51,8 +51,8 @@ def run(
 ) -> int:
     """Load ``kind`` from the environment, serve until a signal, and return the exit code.
 
-    0: drained. 1: a ServiceError, said in one sentence. 2: settings that cannot be used, one
-    sentence each.
+    0: drained, or asked to stop while it waited. 1: a ServiceError, said in one sentence.
+    2: settings that cannot be used, one sentence each.
     """
     parser = argparse.ArgumentParser(
         prog=name,
@@ -86,16 +86,15 @@ def run(
 
     try:
         asyncio.run(main())
-    except ServiceError as error:
-        _log.error("service stopped", reason=str(error))
-        return 1
-    except BaseExceptionGroup as group:
-        errors = _service_errors(group)
-        if errors is None:
+    except Exception as error:
+        why = _leaves(error)
+        if not all(isinstance(leaf, ServiceError | AskedToStop) for leaf in why):
             raise
-        for error in errors:
-            _log.error("service stopped", reason=str(error))
-        return 1
+        problems = [leaf for leaf in why if isinstance(leaf, ServiceError)]
+        for problem in problems:
+            _log.error("service stopped", reason=str(problem))
+        if problems:
+            return 1
     _log.info("service stopped", reason="asked to")
     return 0
 
@@ -106,20 +105,12 @@ def _on_signal(shutdown: Shutdown) -> None:
     shutdown.ask()
 
 
-def _service_errors(group: BaseExceptionGroup[BaseException]) -> list[ServiceError] | None:
-    """The ServiceErrors of a group that holds nothing else but cancellations, or None."""
-    found: list[ServiceError] = []
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            inner = _service_errors(cast("BaseExceptionGroup[BaseException]", error))
-            if inner is None:
-                return None
-            found += inner
-        elif isinstance(error, ServiceError):
-            found.append(error)
-        elif not isinstance(error, asyncio.CancelledError):
-            return None
-    return found or None
+def _leaves(error: BaseException) -> list[BaseException]:
+    """What was raised, without the groups and cancellations around it."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
+    return [] if isinstance(error, asyncio.CancelledError) else [error]
 
 
 def _table(kind: type[S]) -> str:
@@ -146,7 +137,7 @@ async def waiting(
     while (problem := await attempt()) is not None:
         now = loop.time()
         if shutdown.asked:
-            raise ServiceError(f"asked to stop while waiting for {what}")
+            raise AskedToStop
         if wait_s and now - began >= wait_s:
             raise ServiceError(f"{what}: {problem}; gave up after {wait_s} s (STARTUP_WAIT_S)")
         if now - said >= 5:

@@ -15,7 +15,6 @@ from testbed.voice.speaker import ASSISTANT_VOICE, synthesize
 
 INGRESS = {
     "hold": "One moment please, I am connecting you.",
-    "busy": "I am sorry, nobody can take your call right now. Please try again later.",
 }
 REPOSITORY = Path(__file__).resolve().parents[4]
 INGRESS_FOLDER = "services/stream-ingress/src/stream_ingress/sentences/en"

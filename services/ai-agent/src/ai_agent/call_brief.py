@@ -13,6 +13,7 @@ from ai_agent.admission import Standing
 from ai_agent.realtime.commands import Command, session_update
 from ai_agent.worker import Worker
 from protocol import subjects
+from protocol.call import CallState
 from protocol.errors import DecodeError
 from protocol.events import OfferedTool
 from protocol.todos import Caller, IdentifyCaller, ListTodos, TodoList

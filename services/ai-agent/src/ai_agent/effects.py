@@ -62,7 +62,7 @@ class GiveUp(Struct, frozen=True):
     """The model cannot carry this call on: end it with an honest sentence."""
 
     reason: str
-    intent: Intent = "busy"
+    intent: Intent = "failed"
 
 
 class Close(Struct, frozen=True):

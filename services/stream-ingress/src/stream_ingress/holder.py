@@ -112,7 +112,6 @@ class Holder:
         if self._held.is_set() or self._over():
             return
         _log.warning("nobody has room", call_id=self._call, leg=self._leg)
-        await self._line_out.play("busy", self._house.sentences["busy"])
         self._end("busy")
 
     async def _holding(self) -> None:

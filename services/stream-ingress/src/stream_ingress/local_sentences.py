@@ -9,9 +9,9 @@ from typing import Literal
 
 from runtime.errors import ServiceError
 
-Name = Literal["hold", "busy"]
+Name = Literal["hold"]
 Sentences = dict[Name, bytes]
-NAMES: tuple[Name, ...] = ("hold", "busy")
+NAMES: tuple[Name, ...] = ("hold",)
 LANGUAGE = "en"
 
 

@@ -204,6 +204,8 @@ def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> 
             return HangUp("assistant_hung_up")
         case "busy":
             return Apologise("busy", "busy")
+        case "failed":
+            return Apologise("unavailable", "failed")
         case "transfer":
             return Apologise("no_transfer", "failed")
         case "handoff":
@@ -224,8 +226,8 @@ def end_reason(status: str, story: Story) -> EndReason:
             return "assistant_hung_up"
         case "transfer":
             return "transferred"
-        case "busy":
-            return "busy"
+        case "busy" | "failed" as intent:
+            return intent
         case _:
             return "caller_hung_up" if story.started is not None else "completed"
 
