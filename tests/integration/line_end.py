@@ -123,7 +123,7 @@ class LineEnd:
         found = await CallLog(self.bus).read(self.call)
         return [{**json.loads(codec.encode(e.event)), "sequence": e.sequence} for e in found]
 
-    async def event(self, name: str, *, count: int = 1, timeout: float = 5, **fields) -> dict:
+    async def event(self, name: str, /, *, count: int = 1, timeout: float = 5, **fields) -> dict:
         """The ``count``-th event of this name with these fields; waits for it."""
         seen: list[str] = []
         with contextlib.suppress(TimeoutError):

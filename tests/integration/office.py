@@ -51,7 +51,7 @@ class Office:
 
     twilio: SimulatedTwilio
     nats: Bus
-    nats_url: str
+    server: NatsServer
     web: str
     """The local address behind PUBLIC."""
     sockets: set[ServerConnection] = field(default_factory=set)
@@ -189,6 +189,6 @@ async def running(
                 SimulatedTwilio(account, routes=routes, timing=timing, faults=faults)
             )
             await enter(serve_rest(twilio, port=rest_port))
-            yield Office(twilio, desk, server.url, routes[PUBLIC], sockets)
+            yield Office(twilio, desk, server, routes[PUBLIC], sockets)
     finally:
         await server.stop()

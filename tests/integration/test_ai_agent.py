@@ -3,29 +3,23 @@ by hand.
 """
 
 import asyncio
-import contextlib
 import json
-from datetime import date
-from pathlib import Path
 
 import pytest
-from line_end import SPEECH, LineEnd, line_end
+from agent_world import Tools, assigned, worker
+from line_end import SPEECH, line_end
 
-from ai_agent.app import serve
-from ai_agent.settings import Settings
 from protocol import line, subjects, tools
 from protocol.call import fold
 from protocol.events import Assigned
-from protocol.placement import Accepted, Declined, Replay, RingedAudio
-from protocol.todos import Caller, CallerList, IdentifyCaller, ListTodos, TodoList
+from protocol.placement import Declined, Replay, RingedAudio
 from runtime import micro
-from runtime.admin import Health
 from runtime.bus import connect
 from runtime.calllog import CallLog
 from runtime.outbox import take
 from runtime.provision import provision
 from runtime.service import Shutdown
-from runtime.settings import CommonSettings, Secret
+from runtime.settings import CommonSettings
 from testbed.realtime import (
     AnyOrder,
     CallTool,
@@ -43,17 +37,6 @@ from testbed.realtime import (
     tone,
 )
 
-PROFILE = """
-name = "test"
-numbers = ["*"]
-instructions = "Be brief."
-greeting = "Greet."
-tools = ["get_tasks", "slow"]
-time_zone = "Europe/Berlin"
-tool_deadline_ms = 700
-"""
-SCHEMA = '{"type":"object","properties":{"period":{"type":"string"}}}'
-
 
 @pytest.fixture(scope="module")
 async def bus(nats_server):
@@ -62,80 +45,11 @@ async def bus(nats_server):
         yield found
 
 
-class Tools:
-    """A tool service and the caller's records, by hand."""
-
-    def __init__(self) -> None:
-        self.asked: list[micro.Request] = []
-
-    async def get_tasks(self, request: micro.Request) -> bytes:
-        self.asked.append(request)
-        return b'{"todos":[]}'
-
-    async def slow(self, request: micro.Request) -> bytes:
-        await asyncio.sleep(1.5)  # more than the deadline
-        return b"{}"
-
-    async def identify(self, request: IdentifyCaller, _: micro.Request) -> Caller:
-        return Caller("c1", request.number, "Ada", request.time_zone)
-
-    async def list_todos(self, request: ListTodos, _: micro.Request) -> TodoList:
-        return TodoList(Caller("c1", "+1", "Ada", "UTC"), date(2026, 11, 22), ())
-
-    async def list_callers(self, _: object, __: micro.Request) -> CallerList:
-        return CallerList(())
-
-
 @pytest.fixture(scope="module")
 async def tool_service(bus):
     service = Tools()
-    meta = {"description": "d", "schema": SCHEMA}
-    endpoints = [
-        micro.Endpoint("get_tasks", "tools.get_tasks", service.get_tasks, meta),
-        micro.Endpoint("slow", "tools.slow", service.slow, meta),
-        micro.Endpoint(
-            "identify", "callers.identify", micro.json_handler(IdentifyCaller, service.identify)
-        ),
-        micro.Endpoint("list", "todos.list", micro.json_handler(ListTodos, service.list_todos)),
-    ]
-    async with micro.serving(bus, name="tools", description="d", endpoints=endpoints):
+    async with micro.serving(bus, name="tools", description="d", endpoints=service.endpoints()):
         yield service
-
-
-@contextlib.asynccontextmanager
-async def worker(nats_server, tmp_path: Path, model: RealtimeServer, *, slots: int = 5):
-    """A running worker; gives its name. Drained at the end of the block."""
-    (tmp_path / "a.toml").write_text(PROFILE)
-    settings = Settings(
-        nats_url=nats_server.url,
-        openai_api_key=Secret("sk-test"),
-        openai_base_url=model.base_url,
-        assistants_dir=str(tmp_path),
-        agent_worker=f"w-{tmp_path.name[-20:]}".replace("[", "").replace("]", ""),
-        agent_slots=slots,
-        agent_drain_s=5,
-    )
-    shutdown = Shutdown()
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(serve(settings, shutdown, Health()))
-        try:
-            yield settings.agent_worker
-        finally:
-            shutdown.ask()
-            await running
-
-
-async def assigned(end: LineEnd, name: str) -> Accepted:
-    """Assign the call as soon as the worker listens."""
-    async with asyncio.timeout(5):
-        while True:
-            try:
-                reply = await end.assign(name)
-            except Exception:
-                await asyncio.sleep(0.05)
-                continue
-            assert isinstance(reply, Accepted), reply
-            return reply
 
 
 def configured(event):

@@ -50,14 +50,16 @@ async def test_first_audio_comes_before_the_last(offline: Speaker) -> None:
 
 
 async def test_many_at_once_are_not_mixed_up(offline: Speaker) -> None:
-    texts = [f"sentence number {n}" for n in range(6)]
-    alone = [await heard(offline, text) for text in texts]
+    texts = [f"{WORDS} and {n} more" * n for n in range(1, 6)]
+    alone = [len(await heard(offline, text)) for text in texts]
     settings = SpeakerSettings(speaker_providers=("espeak",), speaker_first_audio_s=30)
     async with running(settings, None, None) as fresh, asyncio.TaskGroup() as group:
         made = [group.create_task(heard(fresh, text)) for text in texts]
         for task in made:
             await task
-    assert [task.result() for task in made] == alone
+    # Its noise is random, its timing is not.
+    assert [len(task.result()) for task in made] == pytest.approx(alone, rel=0.02)
+    assert sorted(set(alone)) == alone
 
 
 async def test_a_text_that_nobody_hears_any_more_ends(offline: Speaker) -> None:
@@ -78,7 +80,7 @@ async def test_a_language_that_it_has_not_is_a_failure(offline: Speaker) -> None
 async def test_others_of_this_process_may_use_the_library_too(offline: Speaker) -> None:
     before = synthesize("hello", "en-us+f3")
     assert await heard(offline, "good morning")
-    assert synthesize("hello", "en-us+f3") == before
+    assert len(synthesize("hello", "en-us+f3")) == pytest.approx(len(before), rel=0.02)
 
 
 async def test_without_a_key_only_the_offline_voice_is_left() -> None:

@@ -11,6 +11,7 @@ from office import HUMAN, OURS, PERSON, PROFILE, TIMEOUT, TOKEN, running
 from protocol import events as e
 from protocol.calls import CallDone
 from protocol.ids import CallId
+from runtime.clock import utc_now
 from testbed.twilio import Callee, Timing
 from testbed.twilio.forms import new_sid
 from testbed.twilio.signature import sign_post
@@ -184,10 +185,11 @@ async def test_the_assistant_transfers_and_nobody_comes(office: Any, outcome: An
     assert ended.reason == "failed"
 
 
-@pytest.mark.parametrize("hours", ["", '"mon-sun 00:00-00:00"'])
-async def test_the_assistant_transfers_outside_the_hours(tmp_path: Path, hours: str) -> None:
-    human = "" if not hours else HUMAN
-    profile = PROFILE.replace(HUMAN, human) + f"hours = [{hours}]\n"
+@pytest.mark.parametrize("human", ["", HUMAN], ids=["no number", "outside the hours"])
+async def test_the_assistant_transfers_while_nobody_is_there(tmp_path: Path, human: str) -> None:
+    another_day = ("thu", "fri", "sat", "sun", "mon", "tue", "wed")[utc_now().weekday()]
+    hours = f'hours = ["{another_day} 09:00-17:00"]\n' if human else ""
+    profile = PROFILE.replace(HUMAN, human) + hours
     async with running(tmp_path, profile=profile) as office:
         call = await office.twilio.dial(PERSON)
         await office.close(call.sid, await office.talking(call), "transfer")
@@ -221,6 +223,16 @@ async def test_a_call_that_we_placed_shows_our_number_to_the_human(office: Any) 
     await call.ended(TIMEOUT)
     assert dials(call) == [HUMAN]
     assert any(f'callerId="{OURS}"' in document for document in call.documents)
+
+
+@pytest.mark.parametrize("outcome", ["answered", "no-answer"])
+async def test_without_nats_callers_still_get_the_human(office: Any, outcome: Any) -> None:
+    office.twilio.dialled = Callee(outcome=outcome)
+    await office.server.kill()
+    call = await office.twilio.dial(PERSON)
+    assert await call.ended(TIMEOUT) == "hangup_verb"
+    assert dials(call) == [HUMAN]
+    assert spoken(call) == ([] if outcome == "answered" else [NOBODY])
 
 
 # -- the new addresses

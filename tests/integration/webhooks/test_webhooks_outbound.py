@@ -204,7 +204,7 @@ async def test_the_command_says_what_happened(office: Any) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "webhooks.place_call", *arguments),
-            env={"NATS_URL": office.nats_url},
+            env={"NATS_URL": office.server.url},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )

@@ -21,6 +21,7 @@ from ai_agent.keypad_effects import (
     TryConversation,
 )
 from ai_agent.menu import AGAIN_MS, WAIT_MS, Menu
+from ai_agent.speaker.shipped import NAMES
 from protocol import line
 from protocol.events import KeyPressed, LimitReached
 from runtime.assistant import MenuItem, Silence
@@ -212,6 +213,10 @@ def test_a_flood_of_keys_neither_fills_the_log_nor_runs_a_tool_a_key():
     assert len([e for e in effects if isinstance(e, RunMenu)]) == 1
     assert press(menu, "1", 60_000) == [], "still running"
     assert menu.on_tool_output(1, MILK, 60_100) == [RunMenu(2, ITEMS[0])]
+
+
+def test_every_prompt_of_gate_and_menu_is_shipped():
+    assert set(PROMPTS) <= set(NAMES)
 
 
 # -- answers

@@ -54,6 +54,8 @@ def test_a_profile_of_few_words_can_be_used(tmp_path):
         (GOOD.replace('["*"]', '"*"'), "desk.toml: numbers: Expected `array`, got `str`"),
         (GOOD.replace('["*"]', "[]"), "desk.toml: numbers: Expected `array` of length >= 1"),
         (GOOD.replace('["*"]', '[" "]'), "desk.toml: numbers[0]: is empty"),
+        (GOOD.replace('["*"]', '["*", "15550100002"]'), "desk.toml: numbers[1]: '15550100002' is"),
+        (GOOD.replace('["*"]', '["+1 (555) 010-0002"]'), "desk.toml: numbers[0]: '+1 (555) 010"),
         (GOOD + 'mode = "robot"', "desk.toml: mode: Invalid enum value 'robot'"),
         (GOOD + 'mode = "keypad"', "desk.toml: menu: mode is keypad, so at least one item"),
         (GOOD + 'time_zone = "Mars/Base"', "desk.toml: time_zone: 'Mars/Base' is no IANA"),
@@ -83,6 +85,19 @@ def test_a_profile_of_few_words_can_be_used(tmp_path):
             GOOD + '[transfer]\nhours = ["mon 08:00-10:00", "holidays"]',
             "desk.toml: transfer.hours[1]: 'holidays'",
         ),
+        (
+            GOOD + '[transfer]\nhours = ["mon 09:00-17:75"]',
+            "desk.toml: transfer.hours[0]: 'mon 09:00-17:75' is not like",
+        ),
+        (
+            GOOD + '[transfer]\nhours = ["mon 09:00-24:01"]',
+            "desk.toml: transfer.hours[0]: 'mon 09:00-24:01' is not like",
+        ),
+        (
+            GOOD + '[transfer]\nhours = ["fri 22:00-06:00"]',
+            "desk.toml: transfer.hours[0]: 'fri 22:00-06:00' ends before it begins",
+        ),
+        (GOOD + "[prices]\naudio_in = 32", "desk.toml: prices.since: is missing"),
         (
             GOOD + '[output_check]\nforbidden = ["fine", "("]',
             "desk.toml: output_check.forbidden[1]: no regular expression",

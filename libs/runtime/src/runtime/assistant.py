@@ -41,6 +41,7 @@ __all__ = [
 
 _DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 _HOURS = re.compile(_DAY + f"(?:-{_DAY})?" + r" (\d\d):(\d\d)-(\d\d):(\d\d)\Z")
+_DIALLED = re.compile(r"[-+0-9 ()./]+\Z")
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 E164 = re.compile(r"\+[1-9][0-9]{4,14}\Z")
 
@@ -136,6 +137,8 @@ def problems(assistant: Assistant) -> list[str]:
     for place, called in enumerate(assistant.numbers):
         if not called.strip():
             found.append(f"numbers[{place}]: is empty")
+        elif _DIALLED.match(called) and not E164.match(called):
+            found.append(f"numbers[{place}]: {called!r} is not E.164, like +15550100002")
     for key in ("digit_timeout_s", "reminder_s"):
         if assistant.pin.required and getattr(assistant.pin, key) < 1:
             found.append(f"pin.{key}: must be at least 1 second")
@@ -151,8 +154,15 @@ def problems(assistant: Assistant) -> list[str]:
     if number and not E164.match(number):
         found.append(f"transfer.number: {number!r} is not E.164, like +15550100003")
     for place, hours in enumerate(assistant.transfer.hours):
-        if not _HOURS.match(hours):
+        if (span := _span(hours)) is None:
             found.append(f"transfer.hours[{place}]: {hours!r} is not like 'mon-fri 09:00-17:00'")
+        elif span[1] >= span[2]:
+            found.append(
+                f"transfer.hours[{place}]: {hours!r} ends before it begins; hours over midnight"
+                " are two entries, until 24:00 and from 00:00"
+            )
+    if assistant.prices.since is None and assistant.prices != Prices():
+        found.append("prices.since: is missing; prices need the day they were looked up")
     for place, pattern in enumerate(assistant.output_check.forbidden):
         try:
             re.compile(pattern)
@@ -168,13 +178,25 @@ def somebody_there(transfer: Transfer, now: datetime) -> bool:
     if not transfer.hours:
         return True
     for hours in transfer.hours:
-        match = _HOURS.match(hours)
-        if match is None:
+        span = _span(hours)
+        if span is None:
             continue
-        first, last = _DAYS.index(match[1]), _DAYS.index(match[2] or match[1])
-        days = range(first, last + 1) if first <= last else (*range(first, 7), *range(last + 1))
-        minute = now.hour * 60 + now.minute
-        opens, closes = int(match[3]) * 60 + int(match[4]), int(match[5]) * 60 + int(match[6])
-        if now.weekday() in days and opens <= minute < closes:
+        days, opens, closes = span
+        if now.weekday() in days and opens <= now.hour * 60 + now.minute < closes:
             return True
     return False
+
+
+def _span(hours: str) -> tuple[tuple[int, ...], int, int] | None:
+    """Weekdays (Monday is 0) and the minutes of the day from and until; None when it is no
+    span of hours.
+    """
+    match = _HOURS.match(hours)
+    if match is None:
+        return None
+    first, last = _DAYS.index(match[1]), _DAYS.index(match[2] or match[1])
+    days = range(first, last + 1) if first <= last else (*range(first, 7), *range(last + 1))
+    opens, closes = (60 * int(match[n]) + int(match[n + 1]) for n in (3, 5))
+    if max(int(match[4]), int(match[6])) > 59 or max(opens, closes) > 24 * 60:
+        return None
+    return tuple(days), opens, closes

@@ -25,7 +25,7 @@ _log = logging.get("app")
 async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     """Hold calls until asked to stop, then drain."""
     name = worker_id(settings.agent_worker or process_name("agent"))
-    profiles = assistants.load(Path(settings.assistants_dir))
+    profiles = assistants.Profiles(Path(settings.assistants_dir))
     async with (
         bus.connect(settings, f"ai-agent/{name}", shutdown) as nats,
         client(settings.openai_api_key.reveal(), settings.openai_base_url) as openai,
@@ -50,7 +50,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
 
 
 async def _wait_for_tools(
-    toolbox: Toolbox, profiles: assistants.Assistants, wait_s: int, shutdown: Shutdown
+    toolbox: Toolbox, profiles: assistants.Profiles, wait_s: int, shutdown: Shutdown
 ) -> None:
     """A worker without its profiles' tools would only make excuses: wait for the services that
     offer them.

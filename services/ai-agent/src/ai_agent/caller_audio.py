@@ -69,6 +69,11 @@ class CallerAudio:
         self._held.clear()
         self._held_bytes = 0
 
+    @property
+    def now_line_ms(self) -> int:
+        """Where the line is: the place of the next live byte; 0 before the first clock."""
+        return self._next_line_ms or 0
+
     def forget(self) -> None:
         """Drop what is held: the model may not hear it."""
         self._held.clear()

@@ -43,7 +43,9 @@ class GateStage:
         async with self._tasks as tasks:
             tasks.spawn(self._voice.run(), "voice")
             standing = await self._standing()
-            await self._perform(self._gate.start(clock.monotonic_ms(), standing=standing))
+            await self._perform(
+                self._gate.start(clock.monotonic_ms(), self._held.audio.now_line_ms, standing)
+            )
             tasks.spawn(self._ticking(), "tick")
             ended = await asyncio.shield(self._passed)
             if isinstance(ended, Refused):
@@ -101,5 +103,7 @@ class GateStage:
         except AWAY as error:
             _log.warning("pin not verified", call_id=self._held.id, kind=type(error).__name__)
             return await self._perform(self._gate.on_unavailable(clock.monotonic_ms()))
-        await self._perform(self._gate.on_verdict(verdict, clock.monotonic_ms()))
+        await self._perform(
+            self._gate.on_verdict(verdict, clock.monotonic_ms(), self._held.audio.now_line_ms)
+        )
         return None

@@ -53,7 +53,7 @@ BUDGET = "budget"
 """Why a talk ends whose money is spent."""
 STILL_THERE = 'Say: "Are you still there?" Say nothing else.'
 SILENT_GOODBYE = "Say in one short sentence that you heard nothing and end the call now. Goodbye."
-WARNING = "Say in one short sentence that this call will end in about a minute."
+WARNING = "Say in one short sentence that this call will end in about {seconds} seconds."
 TIME_UP = "Say in one short sentence that the call has to end now, and say goodbye."
 BACK = "Say in one short sentence that the caller can speak with you again."
 
@@ -203,7 +203,8 @@ class Talk:
                     case EndForSilence():
                         await self._perform(conversation.close(SILENT_GOODBYE, "hangup"))
                     case WarnLength():
-                        await self._perform(conversation.ask(WARNING))
+                        words = WARNING.format(seconds=due.seconds)
+                        await self._perform(conversation.ask(words))
                     case EndForLength():
                         await self._perform(conversation.close(TIME_UP, "hangup"))
                     case Record():

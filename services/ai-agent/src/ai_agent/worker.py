@@ -7,7 +7,7 @@ from ai_agent.settings import Settings
 from ai_agent.speaker.speaker import Speaker
 from ai_agent.toolbox import Toolbox
 from protocol.ids import WorkerId
-from runtime.assistants import Assistants
+from runtime.assistants import Profiles
 from runtime.bus import Bus
 
 
@@ -20,5 +20,5 @@ class Worker:
     bus: Bus
     client: Client
     toolbox: Toolbox
-    assistants: Assistants
+    assistants: Profiles
     speaker: Speaker

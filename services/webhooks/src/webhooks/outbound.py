@@ -150,7 +150,7 @@ class Outbound:
             except (TwilioRefused, TwilioSilent):
                 continue
             ours = [call for call in calls if await self._wishes.free(wish, call)]
-            if ours and await self._wishes.claim(wish, ours[0]):
+            if len(ours) == 1 and await self._wishes.claim(wish, ours[0]):
                 _log.info("call found after all", call_id=ours[0])
                 return await self._placed(ours[0], wanted)
         return _UNKNOWN

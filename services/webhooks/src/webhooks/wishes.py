@@ -85,7 +85,7 @@ class Wishes:
     async def free(self, wish: EventId, call: CallId) -> bool:
         """Whether a call belongs to this wish or to none."""
         held = await self._bucket.get(_owner(call))
-        return True
+        return held is None or held.value in (None, wish.encode())
 
     async def slot(self, per_minute: int) -> bool:
         """Count one call now; False when ``per_minute`` were counted in the last 60 seconds."""

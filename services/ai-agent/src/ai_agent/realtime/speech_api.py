@@ -11,14 +11,19 @@ import openai
 from ai_agent.realtime.connection import Client, SessionFailed
 
 RATE = 24_000
-PIECE_BYTES = 4_800
-"""100 ms: a piece is filtered in one go, and that must not hold up the loop."""
+PIECE_BYTES = 2_400
+"""50 ms: a piece is filtered in one go, and that must not hold up the loop."""
 MAX_CHARACTERS = 4_096
 _PERMANENT = (
     openai.AuthenticationError,
     openai.PermissionDeniedError,
     openai.NotFoundError,
 )
+
+
+def load(client: Client) -> None:
+    """Have the SDK import what it imports on first use: 50 to 100 ms that no call should wait."""
+    _ = client.audio.speech.with_streaming_response
 
 
 async def speech(

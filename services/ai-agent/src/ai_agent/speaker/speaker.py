@@ -134,11 +134,11 @@ class Speaker:
                                 yield AGAIN
                         spoken += piece
                         yield piece
-            except ReadDifferently:
-                metrics.READ_DIFFERENTLY.inc()
-                self._spoke(name)
-                return
             except VoiceFailed as error:
+                if isinstance(error, ReadDifferently) and spoken:
+                    metrics.READ_DIFFERENTLY.inc()
+                    self._spoke(name)
+                    return
                 self._failed(name, error, broke_off=bool(spoken))
                 broken = broken or bool(spoken)
                 continue
