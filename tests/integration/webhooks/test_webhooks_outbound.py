@@ -134,6 +134,7 @@ async def test_a_refused_create_dialled_nothing_and_may_be_asked_again(
 
 
 async def test_a_key_names_one_call(office: Any) -> None:
+    assert (await office.place("")).reason == "not_allowed"
     await office.place()
     reply = await office.place(to="+15550100004")
     assert isinstance(reply, CallRefused)

@@ -58,6 +58,8 @@ class Outbound:
         return reply
 
     async def _place(self, ask: PlaceCall) -> PlaceReply:
+        if not ask.key:
+            return CallRefused("not_allowed", "A call needs a key, so that it is dialled once.")
         from_ = ask.from_ or self._settings.twilio_phone_number
         if not E164.match(from_):
             return CallRefused(

@@ -4,6 +4,7 @@ Stands in this package because the SDK stays in one room. Response format ``pcm`
 signed 16-bit little-endian, no header (OpenAI speech reference).
 """
 
+import contextlib
 from collections.abc import AsyncGenerator
 
 import openai
@@ -13,6 +14,7 @@ from ai_agent.realtime.connection import Client, SessionFailed
 RATE = 24_000
 PIECE_BYTES = 2_400
 """50 ms: a piece is filtered in one go, and that must not hold up the loop."""
+NOWHERE = "http://127.0.0.1:9/v1"
 MAX_CHARACTERS = 4_096
 _PERMANENT = (
     openai.AuthenticationError,
@@ -21,9 +23,18 @@ _PERMANENT = (
 )
 
 
-def load(client: Client) -> None:
-    """Have the SDK import what it imports on first use: 50 to 100 ms that no call should wait."""
-    _ = client.audio.speech.with_streaming_response
+async def load(client: Client) -> None:
+    """Have the SDK and its transport import what they import with their first request: 100 ms and
+    more that would be missing in the audio of every call of the process.
+
+    The request goes to a port of this machine where nothing listens, without the key.
+    """
+    idle = client.with_options(api_key="none", base_url=NOWHERE, max_retries=0, timeout=1)
+    with contextlib.suppress(openai.OpenAIError):
+        async with idle.audio.speech.with_streaming_response.create(
+            model="none", voice="none", input="none"
+        ):
+            pass
 
 
 async def speech(

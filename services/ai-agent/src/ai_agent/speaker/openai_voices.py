@@ -7,7 +7,7 @@ from contextlib import aclosing
 from ai_agent.realtime.connection import Client, SessionFailed
 from ai_agent.realtime.events import Usage
 from ai_agent.realtime.reading import OtherWords, read_aloud
-from ai_agent.realtime.speech_api import RATE, load, speech
+from ai_agent.realtime.speech_api import RATE, speech
 from ai_agent.speaker.phone_audio import PhoneAudio
 from ai_agent.speaker.provider import ReadDifferently, Report, Used, VoiceFailed
 from ai_agent.speaker.sentence import Sentence
@@ -63,7 +63,6 @@ class SpeechVoice:
         self._client, self._model, self._voice = client, model, voice
         self._timeout = timeout
         self.version = f"{model}/{voice}"
-        load(client)
 
     async def speak(self, sentence: Sentence, report: Report) -> AsyncGenerator[bytes]:
         """See Provider. The API tells no usage of streamed audio, so nothing is reported."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ai_agent.realtime.connection import Client
+from ai_agent.realtime.speech_api import load
 from ai_agent.speaker import espeak, memory, metrics, shipped
 from ai_agent.speaker.cache import SpeechCache
 from ai_agent.speaker.memory import Memory
@@ -199,6 +200,8 @@ async def running(
     own = settings.speaker_prompts_dir
     prompts = shipped.load(Path(own) if own else None)
     found = providers(settings, client)
+    if client is not None and any(isinstance(provider, SpeechVoice) for provider in found):
+        await load(client)
     objects = None if bus is None else Objects(bus, SPEECH)
     cache = SpeechCache(Memory(), objects, clock.monotonic_ms)
     async with Tasks("speaker") as tasks:
