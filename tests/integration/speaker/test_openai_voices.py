@@ -200,7 +200,9 @@ async def test_a_text_cannot_leave_its_fence() -> None:
     ):
         await heard(speaker, trick)
     assert requests[0].instructions is not None
+    assert requests[0].instructions.endswith("\n</text>")
     assert requests[0].instructions.count("</text>") == 2  # the explanation's and the end
+    assert requests[0].instructions.count("<text>") == 2
 
 
 async def _into(queue: asyncio.Queue[bytes], speech: AsyncGenerator[bytes]) -> None:

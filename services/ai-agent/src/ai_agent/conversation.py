@@ -16,7 +16,7 @@ from ai_agent.speech import AssistantSpeech
 from ai_agent.turns import CallerTurns
 from ai_agent.usage import tokens_of
 from protocol import line
-from protocol.events import KeyPressed, ResponseEnded, UsageReported
+from protocol.events import KeyPressed, OutputStopped, ResponseEnded, UsageReported
 from protocol.ids import ItemId, ToolCallId
 
 PERMANENT = frozenset(
@@ -33,6 +33,9 @@ RETRIES = 2
 """Responses asked for again, in a row, that gave no audio before the call is given up."""
 ANSWER_WITHIN_MS = 4_000
 """After a turn the model must begin to answer within this time, or it is asked to."""
+STOPS = 2
+"""Items stopped for their words, in a row, before the model is given up."""
+INSTEAD = 'Say: "{words}" Say nothing else.'
 FILLER = "Say in at most six words that it takes a moment longer. Nothing else."
 GOODBYE = "Say goodbye to the caller in one short sentence."
 
@@ -51,6 +54,7 @@ class Conversation:
         self._clears = clears
         self._clear_line_ms: dict[int, int] = {}
         self._failures = 0
+        self._stops = 0
         self._closing: line.Intent | None = None
         self._closed = False
         self._final = False
@@ -79,14 +83,35 @@ class Conversation:
         """Tell the model something as if the caller had said it at ``line_ms``, and let it answer:
         what is being said stops.
         """
+        self._stops = 0
+        effects = self._hush(line_ms)
+        told: list[Effect] = [Tell(commands.user_text(text))]
+        return effects + told + self._tell(self._gate.want())
+
+    def stop(self, item_id: ItemId, rule: str, instead: str) -> list[Effect]:
+        """Words of an item are not to be heard (``rule`` names why): all speech stops at once and
+        the model says ``instead``. Nothing, when the item was cut before.
+        """
+        response_id = self._speech.response_of(item_id)
+        if response_id is None or response_id in self._dead_responses:
+            return []
+        effects: list[Effect] = [Record(OutputStopped, {"item_id": item_id, "rule": rule})]
+        effects += self._hush()
+        self._dead_responses.add(response_id)
+        self._speech.stop(item_id)
+        self._stops += 1
+        if self._stops > STOPS:
+            return [*effects, GiveUp("the output check stopped every answer")]
+        words = INSTEAD.format(words=instead)
+        return effects + self._tell(self._gate.want(words, tools=False))
+
+    def _hush(self, line_ms: int | None = None) -> list[Effect]:
+        """Nothing that is being said is for the caller's ear any more."""
         effects: list[Effect] = []
         if self._gate.active is not None:
             self._dead_responses.add(self._gate.active)
             effects.append(Tell(commands.cancel_response(self._gate.active)))
-        if self._speech.unheard():
-            effects += self.clear(line_ms)
-        told: list[Effect] = [Tell(commands.user_text(text))]
-        return effects + told + self._tell(self._gate.want())
+        return effects + self.clear(line_ms) if self._speech.unheard() else effects
 
     def close(self, words: str, intent: line.Intent) -> list[Effect]:
         """End the call: the model says ``words`` (an instruction), then the line is closed."""
@@ -158,6 +183,7 @@ class Conversation:
                 self._turns.stopped(event)
             case rt.Committed():
                 self._unanswered_since_ms = now_ms
+                self._stops = 0
                 return self._turns.committed(event)
             case rt.TranscriptionDelta() | rt.TranscriptionCompleted() | rt.TranscriptionFailed():
                 return self._turns.transcription(event)
@@ -201,10 +227,13 @@ class Conversation:
             self._closing = None  # "wait, one more thing"
         return self.clear(line_ms) if self._speech.unheard() else []
 
-    def clear(self, line_ms: int) -> list[Effect]:
-        """Drop what the caller has not heard, because of something at ``line_ms``."""
+    def clear(self, line_ms: int | None = None) -> list[Effect]:
+        """Drop what the caller has not heard, because of something at ``line_ms`` (None: at once,
+        wherever the line is).
+        """
         self._clears += 1
-        self._clear_line_ms[self._clears] = line_ms
+        if line_ms is not None:
+            self._clear_line_ms[self._clears] = line_ms
         return [ClearPlayback(self._clears)]
 
     def _item_added(self, event: rt.ItemAdded) -> None:
@@ -246,7 +275,8 @@ class Conversation:
                     effects += self._tool_call(item, response.id)
         else:
             effects.append(_ended(response))
-        if response.status != "cancelled" and not acted and not self._speech.sounded(response.id):
+        wanted = response.status != "cancelled" and response.id not in self._dead_responses
+        if wanted and not acted and not self._speech.sounded(response.id):
             error = response.status_details.error if response.status_details else None
             effects += self._again((error.code or error.type) if error else response.status)
         return effects + self._tell(self._gate.done(response.id)) + self._end()

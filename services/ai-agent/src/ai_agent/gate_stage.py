@@ -23,6 +23,8 @@ _log = logging.get("gate")
 
 TICK_S = 0.25
 ASK_S = 5.0
+WORDS_S = 5.0
+"""How long the last words may take before the next stage speaks."""
 AWAY = (errors.NoAnswer, errors.NatsAway, errors.Refused, DecodeError)
 
 
@@ -51,6 +53,7 @@ class GateStage:
             if isinstance(ended, Refused):
                 self._voice.end("hangup")
                 await asyncio.Event().wait()  # its voice says goodbye; the call's end ends it
+            await self._voice.drained(WORDS_S)
             return ended
 
     async def on_key(self, key: line.Dtmf) -> None:

@@ -8,6 +8,7 @@ DECLINED = Counter("trunkline_agent_declined_total", "Assignments declined", ["r
 SESSIONS = Gauge("trunkline_agent_sessions", "Open Realtime sessions")
 SESSION_FAILED = Counter("trunkline_agent_session_failed_total", "Sessions not opened or lost")
 GIVEN_UP = Counter("trunkline_agent_given_up_total", "Calls ended because the model failed")
+OUTPUT_STOPPED = Counter("trunkline_agent_output_stopped_total", "Items cut by the output check")
 RESPONSE_SECONDS = Histogram(
     "trunkline_response_seconds",
     "Caller stopped speaking until the first audio of the answer was heard",

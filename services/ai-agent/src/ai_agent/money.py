@@ -27,7 +27,6 @@ class Money:
         self._prices = assistant.prices
         self._limits = assistant.limits
         self._budget = Budget(assistant.limits, call_usd=call_usd)
-        self._last = 0.0
 
     def cost(self, usage: dict[str, Any]) -> float | None:
         """USD of a ``usage_reported``'s fields, counted; None where the profile has no price."""
@@ -36,16 +35,15 @@ class Money:
             by_time = transcription_usd(usage.get("seconds", 0.0), self._prices)
             cost = by_time if by_time is not None else cost
         self._budget.spent(cost)
-        self._last = cost or 0.0
         return cost
 
-    async def spent(self, key: str) -> BudgetLimit | None:
-        """Add the last cost to the day under ``key``; the limit that is reached now, if any."""
-        if self._limits.day_usd:
+    async def spent(self, key: str, usd: float | None) -> BudgetLimit | None:
+        """Add a cost to the day under ``key``; the limit that is reached now, if any."""
+        if self._limits.day_usd and usd:
             try:
                 day: DaySpend = await self._bus.request(
                     subjects.callers("spend"),
-                    Spend(EventId(key), self._last),
+                    Spend(EventId(key), usd),
                     DaySpend,
                     timeout=ASK_S,
                 )

@@ -21,6 +21,9 @@ class Settings(SpeakerSettings, frozen=True, kw_only=True):
     openai_transcription_model: Annotated[
         str, Meta(description="Model that transcribes the caller, unless a profile names another")
     ] = "gpt-transcribe"
+    openai_moderation_model: Annotated[
+        str, Meta(description="Model of the output check, where a profile asks for moderation")
+    ] = "omni-moderation-latest"
     openai_connect_s: Annotated[
         float, Meta(gt=0, description="Seconds to open and configure a session, each try")
     ] = 5.0

@@ -72,6 +72,15 @@ class AssistantSpeech:
         if found is not None:
             found.previous_item_id = ItemId(previous)
 
+    def response_of(self, item_id: ItemId) -> str | None:
+        """The response of an item that is not cut yet; None for any other."""
+        item = self._items.get(item_id)
+        return None if item is None or item.cut else item.response_id
+
+    def stop(self, item_id: ItemId) -> None:
+        """Nothing more of an item is for the caller, not on the screens either."""
+        self._items[item_id].cut = True
+
     def audio(self, event: rt.AudioDelta) -> list[Effect]:
         item = self.begin(event.item_id, event.response_id)
         item.received_bytes += len(event.delta)

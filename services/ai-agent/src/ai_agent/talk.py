@@ -28,7 +28,9 @@ from ai_agent.keys import Keys, TellModel
 from ai_agent.money import Money
 from ai_agent.quiet import CallLength, EndForLength, EndForSilence, Quiet, Remind, WarnLength
 from ai_agent.realtime.connection import RealtimeConnection, SessionFailed, connected
+from ai_agent.todo_news import TodoNews
 from ai_agent.tool_calls import ToolCalls
+from ai_agent.watchers import output_watch, todos_watched
 from protocol import line, subjects
 from protocol.call import CallState
 from protocol.errors import DecodeError
@@ -36,11 +38,14 @@ from protocol.events import (
     AgentEvent,
     LimitReached,
     ModeChanged,
+    OutputStopped,
     ResponseTimed,
+    Said,
     SessionLost,
     SessionOpened,
     UsageReported,
 )
+from protocol.ids import ItemId
 from protocol.placement import Replay, ReplayRequest
 from runtime import clock, errors, logging
 
@@ -74,6 +79,8 @@ class Talk:
             clears=held.line.clears,
         )
         self._keys = Keys(assistant.menu, human=bool(assistant.transfer.number))
+        self._output = output_watch(held, self._stop)
+        self._news = TodoNews()
         now = clock.monotonic_ms()
         self._quiet = Quiet(assistant.silence, now)
         self._length = CallLength(assistant.limits, now, now - held.began_ms)
@@ -125,7 +132,8 @@ class Talk:
             await model.configure(brief.session_update(), timeout=timeout)
             metrics.SETUP_SECONDS.observe((clock.monotonic_ms() - held.began_ms) / 1000)
             with metrics.SESSIONS.track_inprogress():
-                await self._converse(model, back=back)
+                async with todos_watched(held, self._news):
+                    await self._converse(model, back=back)
         if self._given_up.is_set():
             return self._why
         metrics.SESSION_FAILED.inc()
@@ -145,8 +153,8 @@ class Talk:
             await self._perform(conversation.ask(brief.assistant.greeting.strip()))
         earlier = await self._earlier()
         held.audio.open(model.append_audio, conversation.clock, earlier)
-        ticking = held.tasks.spawn(self._ticking(), "tick")
-        ending = held.tasks.spawn(self._until_given_up(model), "given up")
+        ticking = held.tasks.isolate(self._ticking(), "tick")
+        ending = held.tasks.isolate(self._until_given_up(model), "given up")
         try:
             async for event in model.events():
                 effects = conversation.on_event(event, clock.monotonic_ms())
@@ -196,6 +204,8 @@ class Talk:
             self._quiet.held(conversation.engaged, now)
             await self._perform(conversation.on_tick(now))
             await self._typed(self._keys.on_tick(now), 0)
+            if news := self._news.take():
+                await self._perform(conversation.note(news))
             for due in (*self._quiet.on_tick(now), *self._length.on_tick(now)):
                 match due:
                     case Remind():
@@ -230,12 +240,17 @@ class Talk:
                     if model is not None:
                         model.tell(effect.command)
                 case Show():
+                    if self._output is not None and effect.party == "assistant":
+                        await self._output.words(effect.item_id, effect.text)
                     await held.worker.bus.publish(
                         subjects.live_transcript(held.id),
                         line.LiveTranscript(effect.item_id, effect.party, effect.text),
                     )
                 case Record():
                     self._record(effect.kind, effect.fields)
+                    if self._output is not None and effect.kind is Said and effect.fields["done"]:
+                        said = effect.fields
+                        await self._output.words(said["item_id"], said["text"], done=True)
                 case PlayDone():
                     await held.line.done(effect.item_id)
                 case ClearPlayback():
@@ -247,16 +262,24 @@ class Talk:
                 case GiveUp():
                     self._give_up(effect.reason)
 
+    async def _stop(self, item_id: ItemId, rule: str) -> None:
+        """The output check hit; it may come when this talk is over."""
+        if self._model is not None:
+            instead = self._held.brief.assistant.output_check.instead
+            await self._perform(self._conversation.stop(item_id, rule, instead))
+
     async def _tool(self, wanted: CallTool) -> None:
         """A tool call from beginning to end, beside the talk. A stale worker never gets to ask."""
         filler_ms = self._held.brief.assistant.limits.filler_ms
         tasks = self._held.tasks
         patience = tasks.isolate(self._filler(filler_ms), "filler") if filler_ms else None
+        self._news.own_began()
         try:
             done = await self._tools.run(wanted, self._held.brief)
         except errors.StaleWriter:
             return self._held.watch.leave("stale")
         finally:
+            self._news.own_ended(clock.monotonic_ms())
             if patience is not None:
                 patience.cancel()
         await self._perform(
@@ -269,17 +292,20 @@ class Talk:
         await self._perform(self._conversation.on_tool_slow())
 
     def _record(self, kind: type[AgentEvent], fields: dict[str, Any]) -> None:
+        if kind is OutputStopped:
+            metrics.OUTPUT_STOPPED.inc()
         if kind is ResponseTimed:
             metrics.RESPONSE_SECONDS.observe(fields["response_ms"] / 1000)
         if kind is UsageReported:
-            event = self._held.event(kind, {**fields, "cost_usd": self._money.cost(fields)})
+            usd = self._money.cost(fields)
+            event = self._held.event(kind, {**fields, "cost_usd": usd})
             self._held.outbox.append(event)
-            self._held.tasks.isolate(self._spent(event.id), "spend")
+            self._held.tasks.isolate(self._spent(event.id, usd), "spend")
             return
         self._held.record(kind, fields)
 
-    async def _spent(self, key: str) -> None:
-        reached = await self._money.spent(key)
+    async def _spent(self, key: str, usd: float | None) -> None:
+        reached = await self._money.spent(key, usd)
         if reached is not None and not self._given_up.is_set():
             self._held.record(LimitReached, {"limit": reached})
             self._give_up(BUDGET)

@@ -40,7 +40,7 @@ async def pumped(
             within, began = next_s, True
             yield piece
     finally:
-        pass
+        task.cancel()
     if not began:
         raise VoiceFailed("no audio")
 
