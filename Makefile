@@ -5,12 +5,15 @@ MEMBERS := libs/protocol libs/runtime libs/testbed services/stream-ingress servi
 STAMP := .venv/.ready
 export UV_SYSTEM_CERTS = 1
 
-.PHONY: help setup demo up call migrate test unit contract integration e2e check fmt lock generate clean
+.PHONY: help setup demo demo-full up call migrate test unit contract integration e2e check fmt lock generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## the virtual environment with the locked dependencies
+setdemo-full: $(STAMP) ## a call with PIN, keys, a barge-in, and a model that fails and comes back
+	@$(ENV) exec $(BIN)/python -m testbed demo-full
+
+up: $(STAMP) ## the virtual environment with the locked dependencies
 
 $(STAMP): requirements.lock pyproject.toml $(MEMBERS:=/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trunkline needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }

@@ -180,6 +180,8 @@ async def test_the_session_is_told_to_read(api: SpeechServer) -> None:
     assert f"<text>\n{WORDS}\n</text>" in requests[0].instructions
     assert "'en'" in requests[0].instructions
     assert requests[0].items == ()
+    assert requests[0].config["conversation"] == "none"
+    assert requests[0].config["max_output_tokens"] < 1_000  # nobody pays for a runaway
     (spent,) = used
     assert spent.model == "gpt-realtime-2.1-mini"
     assert spent.tokens.audio_out == 18  # a token per 50 ms

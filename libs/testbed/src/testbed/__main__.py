@@ -1,4 +1,4 @@
-"""`python -m testbed demo | up | call | migrate`: what the targets of the Makefile run."""
+"""`python -m testbed demo | demo-full | up | call | migrate`: behind the Makefile."""
 
 import argparse
 import asyncio
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from testbed.demo import call, demo
+from testbed.demo_full import demo_full
 from testbed.launcher import Launch, running, until_stopped
 from testbed.layout import migration_folders
 from testbed.migrations import migrate, migrations_table
@@ -20,7 +21,11 @@ def main() -> int:
     """Parse arguments and run; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m testbed", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, text in (("demo", "one whole spoken call, judged"), ("up", "the system, to call")):
+    for name, text in (
+        ("demo", "one whole spoken call, judged"),
+        ("demo-full", "a call with PIN, keys, a barge-in and a model that fails, judged"),
+        ("up", "the system, to call"),
+    ):
         command = commands.add_parser(name, help=text)
         command.add_argument("--data", type=Path, default=REPOSITORY / ".run" / name)
         command.add_argument("--free-ports", action="store_true", help="not the documented ports")
@@ -43,7 +48,8 @@ def main() -> int:
             agents=given.agents,
             show_logs=given.command == "up",
         )
-        return asyncio.run(demo(launch) if given.command == "demo" else up(launch))
+        run = {"demo": demo, "demo-full": demo_full, "up": up}[given.command]
+        return asyncio.run(run(launch))
     except KeyboardInterrupt:
         return 130
 

@@ -38,10 +38,10 @@ async def demo(launch: Launch) -> int:
     """Start, seed, call, judge; on a terminal stay up until Ctrl-C. The exit code."""
     screen = Screen()
     screen.say("Trunkline demo: starting the system (NATS, PostgreSQL, five services)")
-    _fresh(launch.data)
+    fresh(launch.data)
     try:
         async with running(launch, screen) as up:
-            await _seed(up)
+            await seed(up)
             screen.say("\nThe call, as its events tell it (UTC):")
             async with (
                 Follower(up.system.nats_url, on_event=screen.event) as follower,
@@ -76,7 +76,7 @@ def simulated(system: System) -> SimulatedTwilio:
     )
 
 
-def _fresh(data: Path) -> None:
+def fresh(data: Path) -> None:
     """Every demo starts with an empty log and database; a running one's folder stays untouched."""
     if System.load(data) is None:
         for folder in ("nats", "postgres"):
@@ -86,7 +86,8 @@ def _fresh(data: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-async def _seed(up: Running) -> None:
+async def seed(up: Running) -> None:
+    """The example todos of the demo's caller."""
     argv = [sys.executable, "-m", "tool_runner.seed", "--number", NUMBER, "--name", "Ada"]
     process = Process("seed", argv, env={"DATABASE_URL": up.system.database_url})
     await process.start()

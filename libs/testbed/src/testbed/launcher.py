@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from testbed.layout import Ports, StackConfig, migration_folders
-from testbed.ports import LOOPBACK
+from testbed.ports import LOOPBACK, free_port
 from testbed.process import Process, StartError
 from testbed.screen import Screen
 from testbed.stack import Stack
 from testbed.system import FILE, System
 
 DEFAULT_NUMBER = "+15550100002"
+NAME = "voice-model"
 _PORTS = {
     "dashboard": "DASHBOARD_PORT",
     "webhooks": "WEBHOOKS_PORT",
@@ -49,6 +50,8 @@ class Launch:
     free_ports: bool = False
     agents: int = 1
     show_logs: bool = False
+    assistants: Path | None = None
+    """Folder of the profiles, if not the repository's."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class Running:
 
     stack: Stack
     system: System
-    local_model: bool
+    model: "VoiceModel | None"
+    """The local one, None where a key was given."""
+
+    @property
+    def local_model(self) -> bool:
+        return self.model is not None
 
 
 @asynccontextmanager
@@ -93,34 +101,43 @@ async def running(launch: Launch, screen: Screen) -> AsyncGenerator[Running]:
                 )
                 system.save(launch.data)
                 try:
-                    yield Running(stack, system, local_model)
+                    yield Running(stack, system, model)
                 finally:
                     (launch.data / FILE).unlink(missing_ok=True)
         finally:
             if model is not None:
-                await model.process.stop(5)
+                await model.stop()
 
 
-@dataclass(frozen=True)
-class _Model:
-    process: Process
-    base_url: str
+class VoiceModel:
+    """The local voice model: may be stopped and started again under the same address."""
+
+    def __init__(self, on_line: Callable[[str, str], None]) -> None:
+        port = free_port()
+        self.base_url = f"http://{LOOPBACK}:{port}/v1"
+        argv = [sys.executable, "-m", "testbed.realtime", "--port", str(port), "--processes", "2"]
+        self.process = Process(NAME, argv, on_line=lambda line: on_line(NAME, line))
+
+    async def start(self) -> None:
+        """Start it and wait until it accepts sessions. Raises StartError."""
+        await self.process.start()
+        try:
+            await self.process.saw(f"local voice model at {self.base_url}", 60)
+        except (StartError, TimeoutError):
+            await self.stop()
+            complaint = self.process.complaint()
+            raise StartError(f"the local voice model did not start: {complaint}") from None
+
+    async def stop(self) -> None:
+        """Stop it; its sessions end."""
+        await self.process.stop(5)
 
 
-async def _voice_model(on_line: Callable[[str, str], None], screen: Screen) -> _Model:
-    """Start the local voice model and wait until it accepts sessions."""
-    argv = [sys.executable, "-m", "testbed.realtime", "--port", "0", "--processes", "2"]
-    process = Process("voice-model", argv, on_line=lambda line: on_line("voice-model", line))
-    await process.start()
-    marker = "local voice model at "
-    try:
-        await process.saw(marker, 60)
-    except (StartError, TimeoutError):
-        await process.stop(1)
-        raise StartError(f"the local voice model did not start: {process.complaint()}") from None
-    line = next(line for line in process.lines if marker in line)
+async def _voice_model(on_line: Callable[[str, str], None], screen: Screen) -> VoiceModel:
+    model = VoiceModel(on_line)
+    await model.start()
     screen.step("local voice model (hears and speaks; no key needed)")
-    return _Model(process, line.split(marker)[1].strip())
+    return model
 
 
 def _config(
@@ -147,7 +164,7 @@ def _config(
         twilio_phone_number=given.get("TWILIO_PHONE_NUMBER", DEFAULT_NUMBER),
         openai_api_key=given.get("OPENAI_API_KEY", "no-key-needed"),
         stream_token_secret=given.get("STREAM_TOKEN_SECRET", secrets.token_urlsafe(32)),
-        assistants_dir=launch.repository / "assistants",
+        assistants_dir=launch.assistants or launch.repository / "assistants",
         migrations=migration_folders(launch.repository),
         openai_base_url=base_url,
         nats_url=given.get("NATS_URL"),

@@ -48,6 +48,12 @@ class Screen:
                 return "assistant", event["text"]
             case "key_pressed":
                 return "caller", f"key {event['digit']}"
+            case "pin_rejected":
+                return "call", f"PIN is wrong, {event['tries_left']} tries left"
+            case "pin_accepted":
+                return "call", "PIN is right"
+            case "mode_changed" if event["mode"] != "conversation":
+                return "call", f"{event['mode']} ({event['reason']})"
             case "tool_called":
                 return "tool", f"{event['name']}({event['arguments']})"
             case "tool_returned":

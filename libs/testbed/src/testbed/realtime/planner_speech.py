@@ -6,6 +6,7 @@ The grammar (JSGF) and the interpretation are made from the same tables, so ever
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -41,6 +42,9 @@ _DELETE = ("delete", "remove", "please delete", "please remove")
 # Heard so that short sounds and stray words are not bent into a wish; they mean nothing.
 _STRAY = ("yes", "no", "hello", "okay", "sorry", "what", "help", "um", "uh", "ah", "hm", "oh", "a")
 _GOODBYE = ("goodbye", "thank you goodbye", "that is all goodbye", "no thank you goodbye")
+_PRESSED = re.compile(r"the caller pressed [0-9*#]: (.+)")
+_KEYS: dict[str, Period] = {"today": "today", "tomorrow": "tomorrow", "the whole week": "week"}
+"""Labels of menu keys, as the agent tells the model that one was pressed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,10 @@ def understand(words: str) -> Wish | None:
     said = words.lower().replace("?", "").replace(".", "").replace(",", "").strip()
     if said in _GOODBYE:
         return Goodbye()
+    pressed = _PRESSED.fullmatch(said)
+    if pressed is not None:
+        period = _KEYS.get(pressed[1])
+        return None if period is None else Ask(period)
     for phrase, (spoken, period) in product(_ASK, PERIODS.items()):
         if said == f"{phrase} {spoken}":
             return Ask(period)
