@@ -10,10 +10,7 @@ export UV_SYSTEM_CERTS = 1
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-setdemo-full: $(STAMP) ## a call with PIN, keys, a barge-in, and a model that fails and comes back
-	@$(ENV) exec $(BIN)/python -m testbed demo-full
-
-up: $(STAMP) ## the virtual environment with the locked dependencies
+setup: $(STAMP) ## the virtual environment with the locked dependencies
 
 $(STAMP): requirements.lock pyproject.toml $(MEMBERS:=/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Trunkline needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Set PYTHON=..." >&2; exit 1; }
@@ -32,6 +29,9 @@ ENV := set -a; test ! -f .env || . ./.env; set +a;
 demo: $(STAMP) ## a whole spoken call through the real services, no keys needed
 	@$(ENV) exec $(BIN)/python -m testbed demo
 
+demo-full: $(STAMP) ## a call with PIN, keys, a barge-in, and a model that fails and comes back
+	@$(ENV) exec $(BIN)/python -m testbed demo-full
+
 up: $(STAMP) ## the system without the scripted call (real OpenAI and Twilio where their variables are set)
 	@$(ENV) exec $(BIN)/python -m testbed up
 
@@ -42,10 +42,13 @@ call: $(STAMP) ## COUNT=20 spoken calls at once into what `make up` started
 migrate: $(STAMP) ## the tables, in the database of DATABASE_URL
 	@$(ENV) exec $(BIN)/python -m testbed migrate
 
-test: $(STAMP) ## every test
-	@$(BIN)/python -m pytest
+# One run a layer, the quick ones first: the loop of one layer's servers stands still in another's tests.
+test: unit contract integration e2e ## every test
 
-unit contract integration e2e: $(STAMP) ## one layer of the tests
+unit: $(STAMP) ## the pure cores, in two processes
+	@$(BIN)/python -m pytest -n 2 tests/unit
+
+contract integration e2e: $(STAMP) ## one layer of the tests
 	@$(BIN)/python -m pytest tests/$@
 
 check: $(STAMP) ## format, lint, types, import rules

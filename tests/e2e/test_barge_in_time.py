@@ -80,11 +80,10 @@ async def interrupted_call(world) -> list[dict[str, float]]:
         right = tone(say.text, LONG_MS).startswith(bytes(sound.audio))
         assert right, f"what was heard of answer {n} is not its beginning"
         heard_ms = len(sound.audio) / BYTES_PER_MS
-        before = (sent.times[n] - sound.start_ms) if n < len(sent.times) else 0.0
         measured.append(
             {
                 "after_ms": sound.end_ms - sent.times[n],
-                "rest_ms": LONG_MS - before,
+                "rest_ms": LONG_MS - (sent.times[n] - sound.start_ms),
                 "error_ms": abs(barged[n]["heard_ms"] - heard_ms),
             }
         )

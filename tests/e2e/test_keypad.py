@@ -164,20 +164,24 @@ async def test_a_model_out_of_quota_falls_to_the_keypad_and_comes_back(office) -
     office.model.faults.refuse_upgrades = None
     second = office.script(
         OnResponse(AGAIN, where=lambda r: "speak with you again" in (r.instructions or "")),
-        OnSpeech("thank you", Say("Goodbye.", audio_ms=500)),
+        OnSpeech("and tomorrow", Fail(code="insufficient_quota")),
     )
     assert call.press("*")
     await call.wait_until(
         lambda c: c.ear.audio().endswith(tone(AGAIN.text, 800)), office.patience_s
     )
-    call.say(tone("thank you", 600))
-    await call.wait_until(
-        lambda c: c.ear.audio().endswith(tone("Goodbye.", 500)), office.patience_s
-    )
+    call.say(tone("and tomorrow", 600))
+    choices = await said(office, call, CHOICES, count=3)
+    await heard_whole(office, call, choices)
+    assert call.press("3")
+    answer = await said(office, call, "Here is what you have for the whole week")
+    await heard_whole(office, call, answer)
     await second.finished()
     events = await office.hung_up(call)
     modes = [event["mode"] for event in events if event["event"] == "mode_changed"]
-    assert modes == ["conversation", "keypad", "conversation"]
+    assert modes == ["conversation", "keypad", "conversation", "keypad"]
+    tools = [event["tool_call_id"] for event in events if event["event"] == "tool_called"]
+    assert len({*tools}) == len(tools) == 2
     assert sum(event["event"] == "session_opened" for event in events) == 2
     reasons = [e["reason"] for e in events if e["event"] == "mode_changed"]
     assert "insufficient_quota" in reasons[1]

@@ -169,7 +169,7 @@ def replaced(*parts) -> Script:
 async def cut_after(end, model, heard_ms: int) -> str:
     """Answer the clear as ingress does: of the item so much was heard. Gives the item."""
     await end.until(lambda: end.clears == [1], "the clear")
-    item = end.playing
+    item = next(iter(end.audio))
     await end.cleared(1, line.Playhead(item, heard_ms, False))
     await end.until(
         lambda: any(

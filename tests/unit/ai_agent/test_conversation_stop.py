@@ -121,6 +121,16 @@ def test_an_item_is_stopped_once_and_never_when_the_caller_cut_it():
     assert stop(other) == []
 
 
+def test_two_items_of_one_response_are_replaced_once():
+    talk = conversation()
+    speak(talk)
+    talk.on_event(rt.OutputItemAdded("r1", rt.Item("a2", "message")), 0)
+    talk.on_event(rt.AudioDelta("r1", "a2", AUDIO), 0)
+    over(talk)
+    assert stopped(stop(talk))
+    assert stop(talk, ItemId("a2")) == []
+
+
 def rounds(talk, count, *, turns):
     """``count`` answers in a row that are stopped; the effects of the last stop."""
     effects = []

@@ -33,7 +33,6 @@ class CallVoice:
         self._queue: deque[tuple[Sentence, Sentence | None]] = deque()
         self._more = asyncio.Event()
         self._unheard: set[ItemId] = set()
-        self._said = 0
         self._generation = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -90,8 +89,7 @@ class CallVoice:
             await self._quiet()
 
     async def _speak(self, sentence: Sentence) -> bool:
-        self._said += 1
-        item = ItemId(f"voice_{self._held.epoch}_{self._said}")
+        item = ItemId(self._held.new_name("voice"))
         generation, size = self._generation, 0
         self._unheard.add(item)
         try:

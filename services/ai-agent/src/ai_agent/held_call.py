@@ -3,6 +3,7 @@ brief. Made by the call runner when the call was taken.
 """
 
 import asyncio
+import itertools
 from typing import Any
 
 from ai_agent.call_brief import Brief
@@ -35,6 +36,7 @@ class HeldCall:
         self.began_ms = clock.monotonic_ms()
         self.passed_line_ms = 0
         """Where the gate was passed: nothing said before is for the model."""
+        self._numbers = itertools.count(1)
         self._brief: Brief | None = None
         self._ended = asyncio.Event()
 
@@ -46,6 +48,10 @@ class HeldCall:
 
     def briefed(self, brief: Brief) -> None:
         self._brief = brief
+
+    def new_name(self, kind: str) -> str:
+        """A name that no other stage of this call uses: the line drops audio of a known item."""
+        return f"{kind}_{self.epoch}_{next(self._numbers)}"
 
     def event(self, kind: type[AgentEvent], fields: dict[str, Any]) -> AnyEvent:
         """An event of this call, stamped."""

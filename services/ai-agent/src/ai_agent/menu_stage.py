@@ -126,7 +126,7 @@ class MenuStage:
     async def _run(self, wanted: RunMenu) -> None:
         item = wanted.item
         call = CallTool(
-            ToolCallId(f"menu_{self._held.epoch}_{wanted.run}"),
+            ToolCallId(self._held.new_name("menu")),
             ItemId(f"key_{item.key}"),
             item.tool,
             msgspec.json.encode(item.arguments).decode(),
