@@ -9,7 +9,10 @@ from datetime import date
 import pytest
 from agent_world import PROFILE, Tools, assigned, worker
 from line_end import line_end
+from prometheus_client import REGISTRY
 
+from ai_agent.realtime import moderation
+from ai_agent.realtime.connection import client
 from protocol import line, subjects
 from protocol.ids import CallerId
 from protocol.todos import Todo, TodoChanged
@@ -60,6 +63,8 @@ class Front:
         self._tasks: set[asyncio.Task] = set()
         self.asked: list[dict] = []
         self.status = 200
+        self.body: bytes | None = None
+        self.answers = True
         self.base_url = ""
 
     async def __aenter__(self):
@@ -89,9 +94,12 @@ class Front:
 
     async def _moderate(self, writer, body) -> None:
         self.asked.append(body)
+        if not self.answers:
+            await asyncio.Event().wait()
         bad = "fool" in body["input"]
         result = {"flagged": bad, "categories": {"violence": False, "harassment": bad}}
         data = json.dumps({"id": "modr-1", "model": body["model"], "results": [result]}).encode()
+        data = data if self.body is None else self.body
         head = f"HTTP/1.1 {self.status} X\r\nContent-Type: application/json\r\n"
         head += f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n"
         writer.write(head.encode() + data)
@@ -272,6 +280,31 @@ async def test_a_moderation_that_fails_lets_the_call_go_on(bus, nats_server, ser
         await script.finished()
         assert end.clears == []
         assert [asked["input"] for asked in front.asked] == [UNKIND[:15], UNKIND[16:]]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "answers"),
+    [
+        (500, None, True),
+        (200, b'{"results":[{"flagged":"x"}]}', True),
+        (200, b"<", True),
+        (200, None, False),
+    ],
+    ids=["refused", "another form", "no JSON", "hangs"],
+)
+async def test_a_failed_moderation_is_counted_and_flags_nothing(status, body, answers, monkeypatch):
+    monkeypatch.setattr(moderation, "DEADLINE_S", 5.0 if answers else 0.1)
+    async with RealtimeServer(Scripts()) as model, Front(model) as front:
+        front.status, front.body, front.answers = status, body, answers
+        before = failures()
+        async with client("sk-test", front.base_url) as openai:
+            assert await moderation.flagged(openai, "You are a fool.", model="m") is None
+        assert failures() == before + 1
+        assert len(front.asked) == 1, "asked once: later it would be too late"
+
+
+def failures() -> float:
+    return REGISTRY.get_sample_value("trunkline_moderation_failed_total") or 0.0
 
 
 async def test_a_todo_changed_elsewhere_is_noted(bus, nats_server, services, tmp_path):

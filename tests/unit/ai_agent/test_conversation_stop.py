@@ -107,6 +107,8 @@ def test_before_any_audio_nothing_of_it_is_heard_and_nothing_asked_again():
     assert of(talk.on_event(rt.AudioDelta("r1", "a1", AUDIO), 5), Play) == []
     after = over(talk)  # the cancel came too late
     assert len(commands(after, "response.create")) == len(safe(after)) == 1
+    speak(talk, "a2", "r2")
+    assert commands(over(talk, "r2"), "response.create") == []
 
 
 def test_an_item_is_stopped_once_and_never_when_the_caller_cut_it():
