@@ -73,6 +73,9 @@ def test_every_sentence_has_a_meaning_and_none_occurs_twice() -> None:
         ("add buy milk someday", None),
         ("delete buy milk for tuesday", None),
         ("", None),
+        ("The caller pressed 1: today.", Ask("today")),
+        ("The caller pressed 3: the whole week.", Ask("week")),
+        ("The caller pressed 7: opening hours.", None),
     ],
 )
 def test_what_words_mean(words: str, wish: Wish | None) -> None:
