@@ -39,8 +39,8 @@ call: $(STAMP) ## COUNT=20 spoken calls at once into what `make up` started
 migrate: $(STAMP) ## the tables, in the database of DATABASE_URL
 	@$(ENV) exec $(BIN)/python -m testbed migrate
 
-test: $(STAMP) ## every test
-	@$(BIN)/python -m pytest
+# One run a layer, the quick ones first: the loop of one layer's servers stands still in another's tests.
+test: unit contract integration e2e ## every test
 
 unit contract integration e2e: $(STAMP) ## one layer of the tests
 	@$(BIN)/python -m pytest tests/$@
