@@ -4,6 +4,8 @@ BIN := .venv/bin
 MEMBERS := libs/protocol libs/runtime libs/testbed services/stream-ingress services/ai-agent services/tool-runner services/webhooks services/dashboard
 STAMP := .venv/.ready
 export UV_SYSTEM_CERTS = 1
+# Compiled modules are kept: without them every process compiles everything again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo demo-full up call migrate test unit contract integration e2e check fmt lock generate clean
 
@@ -45,10 +47,7 @@ migrate: $(STAMP) ## the tables, in the database of DATABASE_URL
 # One run a layer, the quick ones first: the loop of one layer's servers stands still in another's tests.
 test: unit contract integration e2e ## every test
 
-unit: $(STAMP) ## the pure cores, in two processes
-	@$(BIN)/python -m pytest -n 2 tests/unit
-
-contract integration e2e: $(STAMP) ## one layer of the tests
+unit contract integration e2e: $(STAMP) ## one layer of the tests
 	@$(BIN)/python -m pytest tests/$@
 
 check: $(STAMP) ## format, lint, types, import rules

@@ -14,7 +14,7 @@ from hypothesis import settings
 
 # No deadline: a busy machine is no failure. Fewer examples than by default keep the unit layer
 # within seconds; HYPOTHESIS_PROFILE=thorough is for whoever changes a core.
-settings.register_profile("trunkline", deadline=None, max_examples=40, stateful_step_count=30)
+settings.register_profile("trunkline", deadline=None, max_examples=15, stateful_step_count=20)
 settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "trunkline"))
 

@@ -378,4 +378,4 @@ class Fingers(RuleBasedStateMachine):
 
 
 TestFingers = Fingers.TestCase
-TestFingers.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestFingers.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)

@@ -121,7 +121,7 @@ def test_a_repeated_event_changes_nothing() -> None:
     assert summaries(board.rows()) == before
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=64), st.data())
 def test_a_replay_equals_the_live_board(order: list[int], data: st.DataObject) -> None:
     """Calls interleaved in any way, with partial words in between: folding the log again, or one
@@ -158,7 +158,7 @@ def test_calls_that_go_on_stand_above_ended_ones_each_newest_first() -> None:
     assert [row.call_id for row in board.rows()] == [call_id(n) for n in (4, 2, 0, 5, 3, 1)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(st.integers(1, 5), st.integers(1, 5), st.lists(st.booleans(), max_size=24))
 def test_the_board_is_bounded(keep_ended: int, keep_open: int, ends: list[bool]) -> None:
     board = Board(keep_ended=keep_ended, keep_open=keep_open)

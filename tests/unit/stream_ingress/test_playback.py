@@ -277,4 +277,4 @@ class Ledger(RuleBasedStateMachine):
 
 
 TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestLedger.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)

@@ -199,7 +199,7 @@ class PlayoutMachine(RuleBasedStateMachine):
 
 
 TestPlayoutMachine = PlayoutMachine.TestCase
-TestPlayoutMachine.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+TestPlayoutMachine.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
 
 
 def test_ear_answers_about_spans() -> None:

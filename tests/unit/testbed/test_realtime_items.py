@@ -194,4 +194,4 @@ class ConversationMachine(RuleBasedStateMachine):
 
 
 TestConversationMachine = ConversationMachine.TestCase
-TestConversationMachine.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestConversationMachine.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)

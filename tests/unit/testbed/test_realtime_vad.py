@@ -109,7 +109,7 @@ def test_silence_is_not_hoarded() -> None:
     assert len(buffer.commit()) <= 8 * 400
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=5),
     st.lists(st.integers(1, 900), min_size=1, max_size=9),
