@@ -54,15 +54,28 @@ class Profiles:
     next call on, without a restart. A call keeps what it was given.
 
     A folder that cannot be used any more keeps the profiles from before, with one warning that
-    says why. Raises ServiceError only when made, like ``load``.
+    says why. Raises ServiceError only when made, like ``load``; with ``required`` False it begins
+    with no profile instead. ``look_ms``: how long it may take to notice a change.
     """
 
-    def __init__(self, folder: Path, now_ms: Callable[[], int] = monotonic_ms) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now_ms: Callable[[], int] = monotonic_ms,
+        *,
+        required: bool = True,
+        look_ms: int = LOOK_MS,
+    ) -> None:
         self._folder = folder
         self._now_ms = now_ms
+        self._look_ms = look_ms
         self._seen = _stamps(folder)
         self._looked_ms = now_ms()
-        self._current = load(folder)
+        self._current = Assistants({})
+        if required:
+            self._current = load(folder)
+        else:
+            self._load()
 
     def answering(self, called: str) -> LoadedAssistant | None:
         """The profile for a called number, or None; asked at the start of a call."""
@@ -76,21 +89,24 @@ class Profiles:
 
     def _look(self) -> None:
         now_ms = self._now_ms()
-        if now_ms - self._looked_ms < LOOK_MS:
+        if now_ms - self._looked_ms < self._look_ms:
             return
         self._looked_ms = now_ms
         stamps = _stamps(self._folder)
         if stamps == self._seen:
             return
         self._seen = stamps
+        self._load()
+
+    def _load(self) -> None:
         try:
             self._current = load(self._folder)
         except (ServiceError, OSError) as error:
             why = str(error) if isinstance(error, ServiceError) else type(error).__name__
-            _log.warning("profiles not reloaded, the old ones stay", reason=why)
+            _log.warning("profiles not read, the old ones stay", reason=why)
         else:
             names = [loaded.assistant.name for loaded in self._current.all()]
-            _log.info("profiles reloaded", profiles=names)
+            _log.info("profiles read", profiles=names)
 
 
 def load(folder: Path) -> Assistants:
