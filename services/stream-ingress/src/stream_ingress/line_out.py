@@ -218,7 +218,6 @@ class LineOut:
                     self._reports.finished(effect)
 
     async def _tell(self, subject: str, message: line.Heard | line.Cleared) -> None:
-        # Untold while NATS is away: the agent bounds its wait for a clear, and the next mark says
-        # more.
+        # Untold while NATS is away; the log's ``heard`` has the last word on every item.
         with contextlib.suppress(NatsAway):
             await self._bus.publish(subject, message)
