@@ -12,11 +12,18 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from protocol import callers, calls, codec, events, line, placement, todos
+from protocol import callers, calls, codec, commands, events, line, placement, todos
 from protocol.errors import DecodeError
 
 EXAMPLES = Path(__file__).parents[2] / "libs/protocol/examples"
-MODULES = {"callers": callers, "calls": calls, "line": line, "placement": placement, "todos": todos}
+MODULES = {
+    "callers": callers,
+    "calls": calls,
+    "commands": commands,
+    "line": line,
+    "placement": placement,
+    "todos": todos,
+}
 
 
 def snake(name: str) -> str:

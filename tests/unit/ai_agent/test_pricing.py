@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_agent.pricing import Budget, cost_usd, transcription_usd
+from ai_agent.pricing import Budget, cost_usd, transcribed_s, transcription_usd
 from protocol.events import Tokens
 from runtime.assistant import Limits, Prices
 
@@ -45,6 +45,12 @@ def test_what_a_transcription_costs():
     assert transcription_usd(60, REALTIME) == 0.0045
     assert transcription_usd(4, REALTIME) == 0.0003
     assert transcription_usd(-1, REALTIME) == 0.0
+
+
+def test_a_transcription_told_in_tokens_is_priced_by_the_minute_too():
+    assert transcribed_s(4.5, Tokens(audio_in=7)) == 4.5
+    assert transcribed_s(0.0, Tokens(audio_in=45)) == 4.5
+    assert transcription_usd(transcribed_s(0.0, Tokens(audio_in=600)), REALTIME) == 0.0045
 
 
 def test_unknown_prices_give_no_cost_rather_than_a_free_call():

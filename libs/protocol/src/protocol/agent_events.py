@@ -69,6 +69,17 @@ class SessionOpened(AgentEvent, frozen=True, kw_only=True, tag="session_opened")
     tools: tuple[OfferedTool, ...]
 
 
+class SessionUpdated(AgentEvent, frozen=True, kw_only=True, tag="session_updated"):
+    """The open session was given other instructions and tools, because ``by`` asked; they replace
+    those of ``session_opened``.
+    """
+
+    by: str
+    profile_sha256: str
+    instructions: str
+    tools: tuple[OfferedTool, ...]
+
+
 class SessionLost(AgentEvent, frozen=True, kw_only=True, tag="session_lost"):
     generation: int
     reason: str
@@ -112,6 +123,15 @@ class BargedIn(AgentEvent, frozen=True, kw_only=True, tag="barged_in"):
     item_id: ItemId
     heard_ms: int
     line_ms: int
+
+
+class Resumed(AgentEvent, frozen=True, kw_only=True, tag="resumed"):
+    """The assistant goes on with ``item_id``, which was cut for no good reason: ``noise`` (the
+    turn that cut it held no words).
+    """
+
+    item_id: ItemId
+    reason: str
 
 
 class KeyPressed(AgentEvent, frozen=True, kw_only=True, tag="key_pressed"):

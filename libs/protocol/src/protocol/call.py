@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from protocol import events as e
 from protocol.ids import CallId, Epoch, EventId, ItemId, Leg, ToolCallId, WorkerId
@@ -116,6 +116,8 @@ class CallState(Struct):
                 self.mode = event.mode
             case e.SessionOpened():
                 self.session, self.session_open = event, True
+            case e.SessionUpdated():
+                self._updated(event)
             case e.SessionLost():
                 self.session_open = False
             case e.PinRequested() | e.PinRejected():
@@ -132,9 +134,18 @@ class CallState(Struct):
                 pass  # matter to their readers by their place in the log, not to the state
             case e.OperatorActed() | e.LimitReached() | e.OutputStopped() | e.CallerAdmitted():
                 pass
-            case e.MachineDetected() | e.DialEnded():
+            case e.MachineDetected() | e.DialEnded() | e.Resumed():
                 pass
         return True
+
+    def _updated(self, event: e.SessionUpdated) -> None:
+        if self.session is not None:
+            self.session = structs.replace(
+                self.session,
+                profile_sha256=event.profile_sha256,
+                instructions=event.instructions,
+                tools=event.tools,
+            )
 
     def _status(self, event: e.Ringing | e.StatusChanged | e.Transferred | e.CallEnded) -> None:
         match event:

@@ -20,9 +20,11 @@ from protocol.agent_events import (
     PinRequested,
     ResponseEnded,
     ResponseTimed,
+    Resumed,
     Said,
     SessionLost,
     SessionOpened,
+    SessionUpdated,
     Tokens,
     ToolCalled,
     ToolReturned,
@@ -83,7 +85,9 @@ class MachineDetected(Event, frozen=True, kw_only=True, tag="machine_detected"):
 
 
 class DialEnded(Event, frozen=True, kw_only=True, tag="dial_ended"):
-    """How a transfer's ``<Dial>`` ended, in Twilio's word (DialCallStatus)."""
+    """How a transfer's ``<Dial>`` ended, in Twilio's word (DialCallStatus); or why nobody was
+    dialled: ``not_allowed`` (OUTBOUND_PREFIXES) or ``too_many`` (OUTBOUND_PER_MINUTE).
+    """
 
     status: str
     duration_s: int = 0
@@ -186,6 +190,8 @@ WorkerEvent = (
     | LimitReached
     | OutputStopped
     | CallerAdmitted
+    | Resumed
+    | SessionUpdated
 )
 AnyEvent = WebhooksEvent | IngressEvent | WorkerEvent | OperatorActed
 
@@ -225,11 +231,13 @@ __all__ = [
     "Redirecting",
     "ResponseEnded",
     "ResponseTimed",
+    "Resumed",
     "Resuming",
     "Ringing",
     "Said",
     "SessionLost",
     "SessionOpened",
+    "SessionUpdated",
     "StatusChanged",
     "StreamClosing",
     "StreamStarted",

@@ -35,10 +35,17 @@ class Utterance(Struct):
         """
         if not self.cut:
             return self.text
-        if self.heard_ms <= 0 or self.generated_ms <= 0:
-            return "…"
-        share = min(1.0, self.heard_ms / self.generated_ms)
-        kept = self.text[: round(len(self.text) * share)]
-        if len(kept) < len(self.text):
-            kept = kept.rsplit(" ", 1)[0] if " " in kept else ""
-        return f"{kept.rstrip()}…"
+        return heard_words(self.text, self.heard_ms, self.generated_ms)
+
+
+def heard_words(text: str, heard_ms: int, generated_ms: int) -> str:
+    """The words of ``text`` in the first ``heard_ms`` of ``generated_ms`` of its sound: an
+    estimate, ended at a word and marked with ``…``.
+    """
+    if heard_ms <= 0 or generated_ms <= 0:
+        return "…"
+    share = min(1.0, heard_ms / generated_ms)
+    kept = text[: round(len(text) * share)]
+    if len(kept) < len(text):
+        kept = kept.rsplit(" ", 1)[0] if " " in kept else ""
+    return f"{kept.rstrip()}…"

@@ -87,6 +87,11 @@ class Profiles:
         self._look()
         return self._current.all()
 
+    def newest(self, name: str) -> LoadedAssistant | None:
+        """The profile of this name as its file is at this moment, if that can be used."""
+        self._looked_ms = self._now_ms() - self._look_ms
+        return next((found for found in self.all() if found.assistant.name == name), None)
+
     def _look(self) -> None:
         now_ms = self._now_ms()
         if now_ms - self._looked_ms < self._look_ms:

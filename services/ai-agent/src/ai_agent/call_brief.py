@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from ai_agent import builtin_tools, prompt
 from ai_agent.admission import Standing
-from ai_agent.realtime.commands import Command, session_update
+from ai_agent.realtime.commands import CONFIG_EVENT_ID, Command, session_update
 from ai_agent.worker import Worker
 from protocol import subjects
 from protocol.call import CallState
@@ -41,8 +41,10 @@ class Brief:
     caller: Caller | None
     safety_id: str
     greet: bool
+    facts: str
+    """What the instructions say beside the profile's own words."""
 
-    def session_update(self) -> Command:
+    def session_update(self, *, event_id: str = CONFIG_EVENT_ID) -> Command:
         """The full ``session.update``."""
         return session_update(
             instructions=self.instructions,
@@ -53,6 +55,7 @@ class Brief:
             noise_reduction=self.assistant.noise_reduction,
             tools=self.tools,
             max_output_tokens=self.assistant.max_output_tokens,
+            event_id=event_id,
         )
 
     def opened(self, session_id: str) -> dict[str, Any]:
@@ -90,23 +93,35 @@ async def prepare(
     today = (
         listed.today if listed is not None else clock.utc_now().astimezone(ZoneInfo(zone)).date()
     )
+    facts = prompt.instructions(
+        "",
+        today=today,
+        time_zone=zone,
+        caller=caller,
+        todos=listed.todos if listed is not None else (),
+    ).strip()
     return Brief(
         assistant=assistant,
         sha256=loaded.sha256,
         model=assistant.model or settings.openai_model,
         transcription_model=assistant.transcription_model or settings.openai_transcription_model,
-        instructions=prompt.instructions(
-            assistant.instructions,
-            today=today,
-            time_zone=zone,
-            caller=caller,
-            todos=listed.todos if listed is not None else (),
-        ),
-        tools=(*worker.toolbox.offered(_served(assistant)), *builtin_tools.offered(assistant)),
+        instructions=instructions(assistant.instructions, facts),
+        tools=offered(worker, assistant),
         caller=caller,
         safety_id=_safety_id(settings.openai_api_key.reveal(), state.caller),
         greet=not any(not u.item_id.startswith(("local:", "voice_")) for u in state.utterances),
+        facts=facts,
     )
+
+
+def instructions(words: str, facts: str) -> str:
+    """The instructions of a session: a profile's own ``words`` and the ``facts`` of the call."""
+    return f"{words.strip()}\n\n{facts}"
+
+
+def offered(worker: Worker, assistant: Assistant) -> tuple[OfferedTool, ...]:
+    """The tools that a profile gives the model: those served of its list, and our own."""
+    return (*worker.toolbox.offered(_served(assistant)), *builtin_tools.offered(assistant))
 
 
 def _served(assistant: Assistant) -> tuple[str, ...]:

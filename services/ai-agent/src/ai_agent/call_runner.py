@@ -16,10 +16,12 @@ from ai_agent.menu_stage import MenuStage
 from ai_agent.money import Money
 from ai_agent.realtime.connection import SessionFailed
 from ai_agent.stage import Stage
+from ai_agent.steering import steered
 from ai_agent.talk import BUDGET, Talk
+from ai_agent.talk import NO_SESSION as NOT_OPEN
 from ai_agent.tool_calls import ToolCalls
 from ai_agent.worker import Worker
-from protocol import codec, line, subjects
+from protocol import codec, commands, line, subjects
 from protocol.call import CallState, fold
 from protocol.events import CallerAdmitted
 from protocol.ids import Epoch
@@ -56,6 +58,7 @@ class CallRunner:
             async with (
                 held.tasks as tasks,
                 writing(self._worker.bus, held.id, tasks) as held.outbox,
+                steered(held, self._obey),
             ):
                 held.outbox.fence(held.epoch)
                 tasks.spawn(held.watch.run(held.outbox.stale), "watch")
@@ -91,7 +94,10 @@ class CallRunner:
         standing = await admission.admit(self._worker.bus, assistant, state)
         held.record(CallerAdmitted, {"standing": standing.kind, "reason": standing.reason})
         if standing.kind == "refused":
-            return await self._give_up(standing.reason, "busy")
+            _log.info("call refused", call_id=held.id, reason=standing.reason)
+            with contextlib.suppress(NatsAway):
+                await held.end("busy")
+            return None
         held.briefed(await call_brief.prepare(self._worker, state, loaded, standing))
         if assistant.pin.required and state.pin_accepted_line_ms is None:
             gate = GateStage(held, self._worker.speaker, state)
@@ -115,7 +121,9 @@ class CallRunner:
 
     async def _keypad(self, reason: str, lead: PromptName | None) -> MenuStage:
         """The keypad menu, until the caller asks for the assistant."""
-        menu = MenuStage(self._held, self._worker.speaker, self._tools)
+        # What is spent stays spent: each way back to the model would cost more.
+        there = lead != "budget"
+        menu = MenuStage(self._held, self._worker.speaker, self._tools, assistant_there=there)
         await self._through(menu, menu.run(reason=reason, lead=lead))
         return menu
 
@@ -135,11 +143,17 @@ class CallRunner:
         entries = await CallLog(self._worker.bus).read(self._held.id, at_least=self._held.epoch)
         return fold(self._held.id, ((entry.sequence, entry.event) for entry in entries))
 
-    async def _give_up(self, reason: str, intent: line.Intent = "failed") -> None:
+    async def _give_up(self, reason: str) -> None:
         metrics.GIVEN_UP.inc()
         _log.error("call given up", call_id=self._held.id, reason=reason)
         with contextlib.suppress(NatsAway):
-            await self._held.end(intent)
+            await self._held.end("failed")
+
+    # -- commands
+
+    async def _obey(self, command: commands.Command) -> commands.Reply:
+        stage = self._stage
+        return await stage.update(command) if isinstance(stage, Talk) else NOT_OPEN
 
     # -- the line
 

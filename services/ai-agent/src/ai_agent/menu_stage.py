@@ -44,7 +44,10 @@ Next = Literal["assistant"]
 class MenuStage:
     """Runs until the caller asks for the assistant or the call is over."""
 
-    def __init__(self, held: HeldCall, speaker: Speaker, tools: ToolCalls) -> None:
+    def __init__(
+        self, held: HeldCall, speaker: Speaker, tools: ToolCalls, *, assistant_there: bool = True
+    ) -> None:
+        """``assistant_there`` False: no key leads to a conversation in this call any more."""
         self._held = held
         self._tools = tools
         assistant = held.brief.assistant
@@ -54,7 +57,7 @@ class MenuStage:
             assistant.silence,
             clock.monotonic_ms(),
             human=somebody_there(assistant.transfer, now),
-            assistant=assistant.mode == "conversation",
+            assistant=assistant_there and assistant.mode == "conversation",
         )
         self._voice = CallVoice(held, speaker, self._quiet)
         self._asked = asyncio.Event()

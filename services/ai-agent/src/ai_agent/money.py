@@ -4,7 +4,7 @@ adds up the day.
 
 from typing import Any, cast
 
-from ai_agent.pricing import Budget, BudgetLimit, cost_usd, transcription_usd
+from ai_agent.pricing import Budget, BudgetLimit, cost_usd, transcribed_s, transcription_usd
 from protocol import subjects
 from protocol.callers import DaySpend, Spend
 from protocol.errors import DecodeError
@@ -32,7 +32,8 @@ class Money:
         """USD of a ``usage_reported``'s fields, counted; None where the profile has no price."""
         cost = cost_usd(cast("Tokens", usage["tokens"]), self._prices)
         if usage["source"] == "transcription":
-            by_time = transcription_usd(usage.get("seconds", 0.0), self._prices)
+            seconds = transcribed_s(usage.get("seconds", 0.0), cast("Tokens", usage["tokens"]))
+            by_time = transcription_usd(seconds, self._prices)
             cost = by_time if by_time is not None else cost
         self._budget.spent(cost)
         return cost

@@ -10,6 +10,8 @@ from runtime.assistant import Limits, Prices
 PER_TOKEN = 1e-6
 PLACES = 9
 """Decimals kept: a nano-dollar, so that events hold 0.0042 and not 0.004200000000000001."""
+CALLER_TOKENS_A_S = 10
+"""OpenAI counts a token for each 100 ms of a caller's speech."""
 
 BudgetLimit = Literal["call_usd", "day_usd"]
 
@@ -43,6 +45,11 @@ def cost_usd(tokens: Tokens, prices: Prices) -> float | None:
         + tokens.audio_out * prices.audio_out
     )
     return round(total * PER_TOKEN, PLACES)
+
+
+def transcribed_s(seconds: float, tokens: Tokens) -> float:
+    """How long the transcribed audio was: some models report ``seconds``, others only tokens."""
+    return seconds or tokens.audio_in / CALLER_TOKENS_A_S
 
 
 def transcription_usd(seconds: float, prices: Prices) -> float | None:

@@ -10,6 +10,9 @@ them.
 from ai_agent.realtime.commands import Command, create_response
 from protocol.ids import ToolCallId
 
+UNKNOWN = "unknown"
+"""Stands for a response that the model told of only by refusing ours."""
+
 
 class ResponseGate:
     """Knows the active response, creates under way, and tool calls without an output that was
@@ -70,12 +73,16 @@ class ResponseGate:
             if self._last_asked is not None:  # one for outputs is asked again by what made it due
                 self._pending.insert(0, self._last_asked)
             # Until that response's own ``created`` arrives the gate must stay shut.
-            self.active = self.active or "unknown"
+            self.active = self.active or UNKNOWN
 
     def failed(self) -> bool:
         """Our create was refused for another reason. False when none was under way."""
         was, self._asked = self._asked, False
         return was
+
+    def coming(self) -> bool:
+        """A response is on its way whose id is not known yet."""
+        return self._asked or self.active == UNKNOWN
 
     def busy(self) -> bool:
         """A response runs, is asked for or due, or a tool works."""

@@ -4,13 +4,14 @@ words so far. A part of conversation, which decides what is said at all.
 
 from msgspec import Struct
 
-from ai_agent.effects import Effect, Play, PlayDone, Record, Show, Tell
+from ai_agent.effects import ClearPlayback, Effect, Play, PlayDone, Record, Show, Tell
 from ai_agent.realtime import commands
 from ai_agent.realtime import events as rt
 from protocol import line
 from protocol.audio import BYTES_PER_MS
 from protocol.events import BargedIn, Said
 from protocol.ids import ItemId
+from protocol.utterance import heard_words
 
 SAID_EVERY_MS = 1000
 """How often the words so far are written to the log while an item is spoken."""
@@ -39,20 +40,35 @@ class SpokenItem(Struct):
         """Audio of it was handed over that the caller has not heard yet."""
         return self.received_bytes > 0 and not self.heard_all and not self.cut
 
+    def heard_text(self) -> str:
+        """The words of a cut item that were heard, an estimate."""
+        return heard_words(self.text, self.heard_ms, self.received_ms)
+
     def due(self, now_ms: int) -> bool:
         """Time to write the words so far to the log."""
         return self.recorded_at_ms is None or now_ms - self.recorded_at_ms >= SAID_EVERY_MS
 
 
 class AssistantSpeech:
-    """All items by id."""
+    """All items by id. ``clears``: how often the call's playback was cleared before."""
 
-    def __init__(self) -> None:
+    def __init__(self, clears: int = 0) -> None:
         self._items: dict[ItemId, SpokenItem] = {}
+        self._clears = clears
+        self._clear_line_ms: dict[int, int] = {}
 
     def unheard(self) -> bool:
         """The caller still has something to hear."""
         return any(item.unheard() for item in self._items.values())
+
+    def unheard_items(self) -> tuple[ItemId, ...]:
+        """Those that the caller still has something of to hear, in the order of their sound."""
+        return tuple(item.item_id for item in self._items.values() if item.unheard())
+
+    def cut_of(self, items: tuple[ItemId, ...]) -> list[SpokenItem] | None:
+        """Those of ``items`` that were cut; None as long as the line has not said where."""
+        known = [self._items[item_id] for item_id in items]
+        return None if any(i.unheard() for i in known) else [i for i in known if i.cut]
 
     def sounded(self, response_id: str) -> bool:
         """A response gave audio."""
@@ -81,6 +97,16 @@ class AssistantSpeech:
         """Nothing more of an item is for the caller, not on the screens either."""
         self._items[item_id].cut = True
 
+    def drop(self, response_id: str) -> list[Effect]:
+        """A response is taken back before it sounded: its words were never said."""
+        effects: list[Effect] = []
+        for item in [i for i in self._items.values() if i.response_id == response_id]:
+            del self._items[item.item_id]
+            if item.recorded_at_ms is not None:
+                item.text = ""
+                effects += [Show(item.item_id, "assistant", ""), _said(item, 0, done=True)]
+        return effects
+
     def audio(self, event: rt.AudioDelta) -> list[Effect]:
         item = self.begin(event.item_id, event.response_id)
         item.received_bytes += len(event.delta)
@@ -105,12 +131,27 @@ class AssistantSpeech:
         item.heard_all = item.heard_all or heard.done
         return True
 
-    def cleared(self, cleared: line.Cleared, line_ms: int) -> list[Effect]:
+    def clear(self, line_ms: int | None = None) -> list[Effect]:
+        """Drop what the caller has not heard, because of something at ``line_ms`` (None: at once,
+        wherever the line is).
+        """
+        if not self.unheard():
+            return []
+        self._clears += 1
+        if line_ms is not None:
+            self._clear_line_ms[self._clears] = line_ms
+        return [ClearPlayback(self._clears)]
+
+    def cleared(self, cleared: line.Cleared) -> list[Effect]:
         """Playback was emptied: cut every unfinished item where the caller stopped hearing it."""
+        line_ms = self._clear_line_ms.pop(cleared.n, cleared.line_ms)
         effects: list[Effect] = []
         for stood in cleared.items:
             item = self._items.get(stood.item_id)
-            if item is None or stood.done:
+            if item is None:
+                continue
+            if stood.done:
+                item.heard_all = True
                 continue
             # The model refuses a cut beyond the audio that it made.
             item.heard_ms = min(max(stood.heard_ms, item.heard_ms), item.received_ms)

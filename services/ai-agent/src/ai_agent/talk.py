@@ -6,7 +6,6 @@ Made by the call runner for every session; ``run`` returns when the session can 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
 from ai_agent import metrics
 from ai_agent.call_history import history
@@ -26,27 +25,18 @@ from ai_agent.effects import (
 from ai_agent.held_call import HeldCall
 from ai_agent.keys import Keys, TellModel
 from ai_agent.money import Money
-from ai_agent.quiet import CallLength, EndForLength, EndForSilence, Quiet, Remind, WarnLength
+from ai_agent.pacing import Pacing
 from ai_agent.realtime.connection import RealtimeConnection, SessionFailed, connected
+from ai_agent.ring_replay import replay
+from ai_agent.session_updates import SessionUpdates
+from ai_agent.talk_log import TalkLog
 from ai_agent.todo_news import TodoNews
 from ai_agent.tool_calls import ToolCalls
 from ai_agent.watchers import output_watch, todos_watched
-from protocol import line, subjects
+from protocol import commands, line, subjects
 from protocol.call import CallState
-from protocol.errors import DecodeError
-from protocol.events import (
-    AgentEvent,
-    LimitReached,
-    ModeChanged,
-    OutputStopped,
-    ResponseTimed,
-    Said,
-    SessionLost,
-    SessionOpened,
-    UsageReported,
-)
+from protocol.events import LimitReached, ModeChanged, Said, SessionLost, SessionOpened
 from protocol.ids import ItemId
-from protocol.placement import Replay, ReplayRequest
 from runtime import clock, errors, logging
 
 _log = logging.get("talk")
@@ -56,10 +46,7 @@ RETRY_S = 0.3
 TICK_S = 0.25
 BUDGET = "budget"
 """Why a talk ends whose money is spent."""
-STILL_THERE = 'Say: "Are you still there?" Say nothing else.'
-SILENT_GOODBYE = "Say in one short sentence that you heard nothing and end the call now. Goodbye."
-WARNING = "Say in one short sentence that this call will end in about {seconds} seconds."
-TIME_UP = "Say in one short sentence that the call has to end now, and say goodbye."
+NO_SESSION = commands.Refused("no_session", "no session with the model is open in this call now")
 BACK = "Say in one short sentence that the caller can speak with you again."
 
 
@@ -70,7 +57,7 @@ class Talk:
         self._held = held
         self._tools = tools
         self._state = state
-        self._money = money
+        self._log = TalkLog(held, money, self._spent_out)
         assistant = held.brief.assistant
         self._conversation = Conversation(
             model=held.brief.model,
@@ -82,8 +69,8 @@ class Talk:
         self._output = output_watch(held, self._stop)
         self._news = TodoNews()
         now = clock.monotonic_ms()
-        self._quiet = Quiet(assistant.silence, now)
-        self._length = CallLength(assistant.limits, now, now - held.began_ms)
+        self._pacing = Pacing(assistant, self._conversation, now, now - held.began_ms)
+        self._updates: SessionUpdates | None = None
         self._model: RealtimeConnection | None = None
         self._given_up = asyncio.Event()
         self._why = ""
@@ -108,7 +95,7 @@ class Talk:
 
     async def on_key(self, key: line.Dtmf) -> None:
         now = clock.monotonic_ms()
-        self._quiet.stirred(now)
+        self._pacing.stirred(now)
         await self._typed(self._keys.on_key(key, now), key.line_ms)
 
     async def on_heard(self, heard: line.Heard) -> None:
@@ -116,6 +103,14 @@ class Talk:
 
     async def on_cleared(self, cleared: line.Cleared) -> None:
         await self._perform(self._conversation.on_cleared(cleared))
+
+    # -- commands
+
+    async def update(self, wanted: commands.UpdateSession) -> commands.Reply:
+        """Give the open session other instructions or tools. Raises StaleWriter."""
+        if self._updates is None:
+            return NO_SESSION
+        return await self._updates.run(wanted)
 
     # -- the session
 
@@ -145,6 +140,7 @@ class Talk:
         held.record(ModeChanged, {"mode": "conversation", "reason": "session ready"})
         held.record(SessionOpened, brief.opened(model.session.id))
         self._model = model
+        updates = self._updates = SessionUpdates(held, model, self._give_up)
         for command in history(self._state):
             model.tell(command)
         if back:
@@ -157,6 +153,7 @@ class Talk:
         ending = held.tasks.isolate(self._until_given_up(model), "given up")
         try:
             async for event in model.events():
+                updates.on_event(event)
                 effects = conversation.on_event(event, clock.monotonic_ms())
                 if effects:
                     await self._perform(effects)
@@ -166,59 +163,30 @@ class Talk:
             ticking.cancel()
             ending.cancel()
             held.audio.close()
-            self._model = None
+            updates.end()
+            self._model = self._updates = None
 
     async def _until_given_up(self, model: RealtimeConnection) -> None:
         await self._given_up.wait()
         await model.close()
 
     async def _earlier(self) -> list[tuple[int, bytes]]:
-        """What the caller said before this worker heard the line, from ingress's ring; nothing if
-        it cannot say, and nothing from before the gate was passed.
-        """
-        held = self._held
-        first, request = held.audio.first_line_ms, held.request
-        since = max(request.ring_from_ms, held.passed_line_ms)
-        if first is None or first <= since or self._state.utterances:
-            return []
-        wanted = ReplayRequest(held.id, request.leg, since, first)
-        try:
-            replay: Replay = await held.worker.bus.request(
-                subjects.ingress_replay(request.ingress), wanted, Replay, timeout=1
-            )
-        except (errors.NoAnswer, errors.NatsAway, errors.Refused, DecodeError):
-            _log.warning("no replay", call_id=held.id)
-            return []
-        for key in replay.keys:
+        """What the caller said before this worker heard the line."""
+        found = await replay(self._held, self._state)
+        for key in found.keys:
             await self.on_key(line.Dtmf(key.digit, key.line_ms))
-        return [(piece.line_ms, piece.audio) for piece in replay.audio]
+        return [(piece.line_ms, piece.audio) for piece in found.audio]
 
     # -- time
 
     async def _ticking(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            now, conversation = clock.monotonic_ms(), self._conversation
-            if conversation.caller_speaks:
-                self._quiet.stirred(now)
-            self._quiet.held(conversation.engaged, now)
-            await self._perform(conversation.on_tick(now))
+            now = clock.monotonic_ms()
+            await self._perform(self._pacing.on_tick(now))
             await self._typed(self._keys.on_tick(now), 0)
             if news := self._news.take():
-                await self._perform(conversation.note(news))
-            for due in (*self._quiet.on_tick(now), *self._length.on_tick(now)):
-                match due:
-                    case Remind():
-                        await self._perform(conversation.ask(STILL_THERE))
-                    case EndForSilence():
-                        await self._perform(conversation.close(SILENT_GOODBYE, "hangup"))
-                    case WarnLength():
-                        words = WARNING.format(seconds=due.seconds)
-                        await self._perform(conversation.ask(words))
-                    case EndForLength():
-                        await self._perform(conversation.close(TIME_UP, "hangup"))
-                    case Record():
-                        self._record(due.kind, due.fields)
+                await self._perform(self._conversation.note(news))
 
     # -- effects
 
@@ -228,7 +196,7 @@ class Talk:
                 case TellModel():
                     await self._perform(self._conversation.tell(effect.text, line_ms))
                 case Record():
-                    self._record(effect.kind, effect.fields)
+                    self._log.record(effect.kind, effect.fields)
 
     async def _perform(self, effects: list[Effect]) -> None:
         held, model = self._held, self._model
@@ -247,7 +215,7 @@ class Talk:
                         line.LiveTranscript(effect.item_id, effect.party, effect.text),
                     )
                 case Record():
-                    self._record(effect.kind, effect.fields)
+                    self._log.record(effect.kind, effect.fields)
                     if self._output is not None and effect.kind is Said and effect.fields["done"]:
                         said = effect.fields
                         await self._output.words(said["item_id"], said["text"], done=True)
@@ -291,23 +259,9 @@ class Talk:
         await asyncio.sleep(after_ms / 1000)
         await self._perform(self._conversation.on_tool_slow())
 
-    def _record(self, kind: type[AgentEvent], fields: dict[str, Any]) -> None:
-        if kind is OutputStopped:
-            metrics.OUTPUT_STOPPED.inc()
-        if kind is ResponseTimed:
-            metrics.RESPONSE_SECONDS.observe(fields["response_ms"] / 1000)
-        if kind is UsageReported:
-            usd = self._money.cost(fields)
-            event = self._held.event(kind, {**fields, "cost_usd": usd})
-            self._held.outbox.append(event)
-            self._held.tasks.isolate(self._spent(event.id, usd), "spend")
-            return
-        self._held.record(kind, fields)
-
-    async def _spent(self, key: str, usd: float | None) -> None:
-        reached = await self._money.spent(key, usd)
-        if reached is not None and not self._given_up.is_set():
-            self._held.record(LimitReached, {"limit": reached})
+    def _spent_out(self, limit: str) -> None:
+        if not self._given_up.is_set():
+            self._held.record(LimitReached, {"limit": limit})
             self._give_up(BUDGET)
 
     def _give_up(self, why: str) -> None:

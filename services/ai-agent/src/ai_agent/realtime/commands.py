@@ -15,6 +15,8 @@ Command = dict[str, Any]
 PCMU = {"type": "audio/pcmu"}
 """mu-law 8 kHz, Twilio's own format; takes no rate."""
 CONFIG_EVENT_ID = "trunkline-config"
+UPDATE_EVENT_ID = "trunkline-update"
+"""Of an update in mid-call: tells its refusal from others."""
 CREATE_EVENT_ID = "trunkline-create"
 """Comes back in ``error.event_id``: tells a refused response.create from other refusals."""
 
@@ -29,13 +31,14 @@ def session_update(
     noise_reduction: str,
     tools: tuple[OfferedTool, ...],
     max_output_tokens: int,
+    event_id: str = CONFIG_EVENT_ID,
 ) -> Command:
     """The whole session. The full audio block goes along each time: an update without a format
     fell back to PCM in the field, which is noise on a phone.
     """
     return {
         "type": "session.update",
-        "event_id": CONFIG_EVENT_ID,
+        "event_id": event_id,
         "session": {
             "type": "realtime",
             "output_modalities": ["audio"],
@@ -130,3 +133,8 @@ def truncate(item_id: ItemId, audio_end_ms: int) -> Command:
         "content_index": 0,
         "audio_end_ms": audio_end_ms,
     }
+
+
+def delete_item(item_id: str) -> Command:
+    """Take an item out of the conversation, as if it had never been."""
+    return {"type": "conversation.item.delete", "item_id": item_id}
