@@ -1,7 +1,10 @@
-"""A tool service in a few lines, with nats-py alone: `python opening_hours.py [nats://HOST:PORT]`."""
+"""A tool service in a few lines, with nats-py alone: `python opening_hours.py [nats://HOST:PORT]`,
+by default at NATS_URL.
+"""
 
 import asyncio
 import json  # noqa: TID251 - an example for services outside this repository
+import os
 import sys
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -53,4 +56,5 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "nats://127.0.0.1:4222"))
+    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("NATS_URL")  # noqa: TID251 - as json
+    asyncio.run(main(given or "nats://127.0.0.1:4222"))

@@ -20,7 +20,7 @@ import pytest
 from nats.aio.client import Client
 
 from testbed.follower import Follower
-from testbed.layout import Ports, StackConfig, migration_folders
+from testbed.layout import Ports, StackConfig, example_tools, migration_folders
 from testbed.realtime import Connection, RealtimeServer, Script
 from testbed.realtime.steps import Step
 from testbed.stack import Stack
@@ -235,6 +235,7 @@ async def running(**overrides: Mapping[str, str]) -> AsyncIterator[World]:
             migrations=migration_folders(REPOSITORY),
             openai_base_url=model.base_url,
             ports=Ports.free(),
+            tools=example_tools(REPOSITORY),
             overrides={name.replace("_", "-"): env for name, env in overrides.items()},
         )
         async with Stack(config) as stack:

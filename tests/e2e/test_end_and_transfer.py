@@ -11,6 +11,7 @@ from testbed.twilio.faults import Callee
 ALONE = "+15550140200"
 STAFFED = "+15550140201"
 KEYPAD = "+15550140202"
+ABROAD = "+15550140203"
 HUMAN = "+15550140299"
 CALLER = "+15550140210"
 NOBODY = "Nobody is at the desk right now."
@@ -50,19 +51,23 @@ def sound(say: Say) -> bytes:
 async def house(new_system, tmp_path_factory):
     folder = tmp_path_factory.mktemp("transfer")
     keypad = f'mode = "keypad"{REST}{MENU}{TRANSFER}'
-    profiles = {ALONE: REST, STAFFED: REST + TRANSFER, KEYPAD: keypad}
+    abroad = REST + TRANSFER.replace(HUMAN, "+4930123456")
+    profiles = {ALONE: REST, STAFFED: REST + TRANSFER, KEYPAD: keypad, ABROAD: abroad}
     for number, rest in profiles.items():
         head = f'name = "p{number[-3:]}"\nnumbers = ["{number}"]\n'
         (folder / f"{number[-3:]}.toml").write_text(head + rest)
     folder_of = {"ASSISTANTS_DIR": str(folder)}
     agent = folder_of | {"SPEAKER_PROVIDERS": "espeak"}
-    async with new_system(ai_agent=agent, webhooks=folder_of) as world:
+    webhooks = folder_of | {"OUTBOUND_PREFIXES": "+1555"}
+    async with new_system(ai_agent=agent, webhooks=webhooks) as world:
         yield world
 
 
 @pytest.fixture
 async def office(house):
-    """A system with three numbers: without a human, with one, with one behind a keypad."""
+    """A system with four numbers: without a human, with one, with one behind a keypad, with one
+    whose prefix is not allowed.
+    """
     house.begin()
     yield house
     house.twilio.dialled = Callee()
@@ -154,6 +159,27 @@ async def test_a_human_who_does_not_answer_is_said_so(office) -> None:
     assert only(events, "dial_ended")["status"] == "no-answer"
     assert [spoken.content for spoken in call.ear.spoken][-1] == NOBODY
     assert call.end_reason == "hangup_verb"
+
+
+async def test_a_human_whose_prefix_is_not_allowed_is_nobody(office) -> None:
+    script = office.script(
+        OnResponse(HELLO),
+        OnSpeech("a human please", CONNECTING, CallTool("transfer_to_human", {}, "t1")),
+        expect_output("t1"),
+    )
+    call = await office.twilio.dial(CALLER, ABROAD)
+    await office.heard(call, sound(HELLO))
+    call.say(tone("a human please", 600))
+    await script.finished()
+    events = await office.ended(call)
+    assert not any("<Dial" in text for text in call.documents)
+    assert [spoken.content for spoken in call.ear.spoken] == [NOBODY], "never silence"
+    assert only(events, "dial_ended")["status"] == "not_allowed"
+    assert only(events, "call_ended")["reason"] == "failed"
+    said = [line for _, line in office.stack.lines if "transfer.number" in line]
+    assert len(said) == 1, "the start says it, of this profile alone"
+    assert "p203" in said[0]
+    assert "OUTBOUND_PREFIXES" in said[0]
 
 
 async def test_key_0_of_the_keypad_reaches_the_human(office) -> None:

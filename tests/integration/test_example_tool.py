@@ -16,8 +16,10 @@ from runtime.bus import connect
 from runtime.errors import NoAnswer
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings
+from testbed.layout import example_tools, tool_environment
 
-EXAMPLE = Path(__file__).parents[2] / "examples/opening_hours"
+ROOT = Path(__file__).parents[2]
+(NAME, PROGRAM), *_ = example_tools(ROOT).items()
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ async def bus(nats_server):
 @pytest.fixture
 async def box(bus, nats_server):
     program = await asyncio.create_subprocess_exec(
-        sys.executable, str(EXAMPLE / "opening_hours.py"), nats_server.url
+        sys.executable, str(PROGRAM), env=tool_environment(nats_server.url)
     )
     try:
         box = Toolbox(bus)
@@ -59,7 +61,12 @@ async def ask(box, arguments):
 
 
 async def test_the_example_serves_every_tool_of_its_profile(box):
-    profile = load(EXAMPLE).all()[0].assistant
+    assert NAME == "tool-opening-hours"
+    profile = next(
+        loaded.assistant
+        for loaded in load(ROOT / "assistants").all()
+        if loaded.assistant.name == "front-desk"
+    )
     (tool,) = box.offered(profile.tools)
     assert tool.description
     assert json.loads(tool.parameters)["properties"]["day"]["enum"] == ["today", "tomorrow"]

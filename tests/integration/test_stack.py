@@ -1,6 +1,7 @@
 """The stack's own work, with small stand-in programs for the five services."""
 
 import asyncio
+import json
 import os
 import socket
 import sys
@@ -149,6 +150,31 @@ async def test_a_folder_in_use_is_refused_until_its_holder_dies(
     held = DataFolder.hold(data_dir)
     held.release()
     assert os.listdir(data_dir) == ["lock"]
+
+
+async def test_tool_services_come_with_the_system(config: StackConfig, tmp_path: Path) -> None:
+    program = tmp_path / "alien.py"
+    program.write_text(
+        "import json, os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('stopping', flush=True), os._exit(0)))\n"
+        "print(json.dumps(dict(os.environ)), flush=True)\n"
+        "signal.pause()\n"
+    )
+    said: list[tuple[str, str]] = []
+    config = replace(config, tools={"tool-alien": program}, on_line=lambda *line: said.append(line))
+    async with Stack(config) as stack:
+        process = stack.processes["tool-alien"]
+        await process.saw("NATS_URL", 30)
+        env = json.loads(process.lines[0])
+        assert env["NATS_URL"] == stack.nats_url
+        assert not {"TWILIO_AUTH_TOKEN", "OPENAI_API_KEY", "DATABASE_URL"} & set(env)
+        process.kill()
+        await process.wait()
+        await stack.restart("tool-alien")
+        assert process.running
+        await process.saw("NATS_URL", 30)
+    assert [name for name, line in said if line == "stopping"][-1] == "tool-alien"
+    assert not process.running
 
 
 async def test_a_taken_port_is_named_with_its_setting(config: StackConfig) -> None:

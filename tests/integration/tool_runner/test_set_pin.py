@@ -44,6 +44,13 @@ async def test_a_pin_is_set_changed_and_removed(runner: Any, dsn: str) -> None:
     assert await runner.sql("SELECT count(*) FROM caller_pins") == 0
 
 
+async def test_a_short_number_that_the_gate_knows_can_have_a_pin(runner: Any, dsn: str) -> None:
+    code, out, _ = await command(dsn, "--number", "+49110", stdin=PIN)
+    assert (code, out.startswith("set a PIN for ")) == (0, True)
+    owner = "SELECT number FROM callers JOIN caller_pins USING (caller_id)"
+    assert await runner.sql(owner) == "+49110"
+
+
 async def test_what_is_wrong_is_said_in_one_line_without_number_or_pin(dsn: str) -> None:
     for args, stdin, code, words in (
         (("--number", NUMBER), "12\n", 1, "a PIN is 4 to 8 digits"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from office import HUMAN, OURS, PERSON, PROFILE, TIMEOUT, TOKEN, running
 
 from protocol import events as e
@@ -16,6 +17,7 @@ from testbed.twilio import Callee, Timing
 from testbed.twilio.forms import new_sid
 from testbed.twilio.signature import sign_post
 from testbed.twilio.twiml import Dial, parse
+from webhooks.twiml import SENTENCES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning"),
@@ -135,6 +137,17 @@ async def test_a_transfer_to_a_number_that_is_not_allowed(office: Any) -> None:
     assert dials(call) == []
 
 
+async def test_the_human_of_a_profile_is_not_dialled_by_request_either(tmp_path: Path) -> None:
+    async with running(tmp_path, OUTBOUND_PREFIXES="+49") as office:
+        call = await office.twilio.dial(PERSON)
+        await office.talking(call)
+        refused = await office.transfer(call.sid)
+        assert refused.reason == "not_allowed"
+        assert "OUTBOUND_PREFIXES" in refused.message
+        assert await office.written(call.sid, e.Redirecting) == []
+        assert not call.over
+
+
 async def test_nobody_is_there_to_take_a_call(tmp_path: Path) -> None:
     async with running(tmp_path, profile=PROFILE.replace(HUMAN, "")) as office:
         call = await office.twilio.dial(PERSON)
@@ -149,7 +162,8 @@ async def test_transfers_by_request_are_counted(tmp_path: Path) -> None:
         call = await office.twilio.dial(PERSON)
         await office.talking(call)
         assert (await office.transfer(call.sid, OTHER)).reason == "too_many"
-        assert await office.transfer(call.sid) == CallDone(call.sid), "the profile's human"
+        assert (await office.transfer(call.sid)).reason == "too_many", "the profile's human too"
+        assert dials(call) == []
 
 
 # -- after a stream
@@ -236,6 +250,101 @@ async def test_without_nats_callers_still_get_the_human(
     assert await call.ended(TIMEOUT) == "hangup_verb"
     assert dials(call) == [HUMAN]
     assert spoken(call) == ([] if outcome == "answered" else [NOBODY])
+
+
+# -- a human who may not be dialled
+
+
+@pytest.mark.parametrize("prefixes", ["", "+49"], ids=["none", "others"])
+async def test_the_assistant_transfers_to_a_human_who_is_not_allowed(
+    tmp_path: Path, prefixes: str
+) -> None:
+    async with running(tmp_path, OUTBOUND_PREFIXES=prefixes) as office:
+        call = await office.twilio.dial(PERSON)
+        await office.close(call.sid, await office.talking(call), "transfer")
+        await call.ended(TIMEOUT)
+        assert (dials(call), spoken(call)) == ([], [NOBODY])
+        assert (await office.until_written(call.sid, e.CallEnded)).reason == "failed"
+        assert (await office.written(call.sid, e.DialEnded))[0].status == "not_allowed"
+        assert await office.written(call.sid, e.Transferred) == []
+
+
+async def test_an_apology_stays_where_the_human_is_not_allowed(tmp_path: Path) -> None:
+    async with running(tmp_path, OUTBOUND_PREFIXES="+49") as office:
+        call = await office.twilio.dial(PERSON)
+        await office.close(call.sid, await office.talking(call), "busy")
+        await call.ended(TIMEOUT)
+        assert (dials(call), spoken(call)) == ([], [SENTENCES["busy"]])
+        assert (await office.until_written(call.sid, e.CallEnded)).reason == "busy"
+        assert (await office.written(call.sid, e.DialEnded))[0].status == "not_allowed"
+        await office.server.kill()
+        call = await office.twilio.dial(PERSON)
+        assert await call.ended(TIMEOUT) == "hangup_verb"
+        assert (dials(call), spoken(call)) == ([], [SENTENCES["unavailable"]])
+
+
+async def test_transfers_of_the_assistant_are_counted(tmp_path: Path) -> None:
+    async with running(tmp_path, replicas=2, OUTBOUND_PER_MINUTE="1") as office:
+        heard: list[tuple[list[str], list[str]]] = []
+        for _ in range(2):
+            call = await office.twilio.dial(PERSON)
+            await office.close(call.sid, await office.talking(call), "transfer")
+            await call.ended(TIMEOUT)
+            heard.append((dials(call), spoken(call)))
+        assert heard == [([HUMAN], []), ([], [NOBODY])]
+        assert (await office.until_written(call.sid, e.CallEnded)).reason == "failed"
+        assert (await office.written(call.sid, e.DialEnded))[0].status == "too_many"
+        assert (await office.place()).reason == "too_many", "calls and transfers are one count"
+
+
+async def test_a_transfer_that_twilio_asks_for_twice_counts_once(tmp_path: Path) -> None:
+    async with running(tmp_path, OUTBOUND_PER_MINUTE="1") as office:
+        call = new_sid("CA")
+        await office.write_ringing(call)
+        await office.close(call, await office.write_started(call), "transfer")
+        form = {
+            "AccountSid": office.twilio.account.sid,
+            "CallSid": call,
+            "CallStatus": "in-progress",
+            "From": PERSON,
+            "To": OURS,
+        }
+        path = "/twilio/stream-ended"
+        signature = sign_post(f"https://voice.example.com{path}", form.items(), TOKEN)
+        for _ in range(2):
+            answer = await post(office, path, form, signature)
+            assert HUMAN in answer.text
+        assert len(await office.written(call, e.Transferred)) == 1
+
+
+async def test_without_nats_each_process_counts_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhooks.status.LOG_S", 0.3)  # nobody on the phone waits for it
+    async with running(tmp_path, OUTBOUND_PER_MINUTE="1") as office:
+        await office.server.kill()
+        heard: list[tuple[list[str], list[str]]] = []
+        for _ in range(2):
+            call = await office.twilio.dial(PERSON)
+            assert await call.ended(TIMEOUT) == "hangup_verb"
+            heard.append((dials(call), spoken(call)))
+        assert heard == [([HUMAN], []), ([], [SENTENCES["unavailable"]])]
+
+
+@pytest.mark.parametrize(("prefixes", "warnings"), [("", 1), ("+49", 1), ("+1555", 0)])
+async def test_the_start_says_which_profile_has_a_human_who_is_not_allowed(
+    tmp_path: Path, prefixes: str, warnings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhooks.humans._log", structlog.get_logger())
+    with structlog.testing.capture_logs() as logs:
+        async with running(tmp_path, OUTBOUND_PREFIXES=prefixes):
+            pass
+    said = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert len(said) == warnings
+    for entry in said:
+        assert (entry["profile"], entry["key"]) == ("office", "transfer.number")
+        assert "OUTBOUND_PREFIXES" in entry["reason"]
+        assert HUMAN not in str(entry), "logs hold no numbers"
 
 
 # -- the new addresses

@@ -102,6 +102,16 @@ def test_a_profile_of_few_words_can_be_used(tmp_path):
             GOOD + '[output_check]\nforbidden = ["fine", "("]',
             "desk.toml: output_check.forbidden[1]: no regular expression",
         ),
+        (
+            GOOD
+            + '[output_check]\nkind = "rules"\nforbidden = ["fine", "LEGAL advice"]\n'
+            + 'instead = "I give no legal advice."',
+            "desk.toml: output_check.instead: forbidden[1] ('LEGAL advice') forbids 'legal advice'",
+        ),
+        (
+            GOOD + '[output_check]\nkind = "moderation"\nforbidden = ["todos?"]',
+            "desk.toml: output_check.instead: forbidden[0] ('todos?') forbids 'todos' in it",
+        ),
         (GOOD + "[limits]\ncall_usd = -1", "desk.toml: limits.call_usd: Expected `float` >= 0"),
         (GOOD + '[prices]\nsince = "soon"', "desk.toml: prices.since: Invalid"),
         (GOOD + "[[[", "desk.toml: is no TOML"),
@@ -109,6 +119,18 @@ def test_a_profile_of_few_words_can_be_used(tmp_path):
 )
 def test_what_is_wrong_is_named_by_file_key_and_reason(tmp_path, text, said):
     assert said in problem(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        'kind = "rules"\nforbidden = ["legal advice"]\ninstead = "I cannot say that."',
+        'kind = "off"\nforbidden = ["legal advice"]\ninstead = "I give no legal advice."',
+    ],
+)
+def test_a_safe_sentence_that_no_rule_in_use_forbids(tmp_path, check):
+    (loaded,) = load(write(tmp_path, f"{GOOD}[output_check]\n{check}")).all()
+    assert loaded.assistant.output_check.forbidden == ("legal advice",)
 
 
 def test_every_broken_file_is_named_at_once(tmp_path):
@@ -169,14 +191,13 @@ def test_the_planner_s_profile():
         assert rule in planner.instructions
 
 
-def test_the_profile_of_the_example_can_stand_beside_it(tmp_path):
-    for file in (
-        ROOT / "assistants/on-your-plate.toml",
-        ROOT / "examples/opening_hours/front-desk.toml",
-    ):
-        write(tmp_path, file.read_text("utf-8"), file.name)
-    found = load(tmp_path)
-    (desk,) = [x.assistant for x in found.all() if x.assistant.name == "front-desk"]
+def test_another_business_ships_beside_the_planner():
+    found = load(ROOT / "assistants")
+    assert [x.assistant.name for x in found.all()] == ["front-desk", "on-your-plate"]
+    loaded = found.answering("+15550100020")
+    assert loaded is not None
+    desk = loaded.assistant
+    assert desk.name == "front-desk"
     assert desk.tools == ("opening_hours",)
     assert isinstance(desk.menu[0], MenuItem)
 

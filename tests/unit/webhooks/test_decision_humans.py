@@ -93,6 +93,15 @@ def test_why_a_call_that_we_changed_is_completed(
     assert end_reason("completed", log.story) == reason
 
 
+@pytest.mark.parametrize(("intent", "reason"), [("transfer", "failed"), ("busy", "busy")])
+def test_why_a_call_is_completed_whose_human_was_not_dialled(
+    log: Any, intent: Intent, reason: e.EndReason
+) -> None:
+    log.closing(log.started(), intent)
+    log.dial_ended("not_allowed")
+    assert end_reason("completed", log.story) == reason
+
+
 def test_a_call_is_known_by_any_event(log: Any) -> None:
     assert not log.story.known
     log.redirecting("hang_up")

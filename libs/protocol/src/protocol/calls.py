@@ -34,7 +34,9 @@ class HangUpCall(Struct, frozen=True):
 
 
 class TransferCall(Struct, frozen=True):
-    """``calls.transfer``: to ``to``, or to the human of the profile when it is empty."""
+    """``calls.transfer``: to ``to``, or to the human of the profile when it is empty. Either must
+    be allowed (OUTBOUND_PREFIXES) and counts (OUTBOUND_PER_MINUTE).
+    """
 
     call: CallId
     to: str = ""

@@ -163,11 +163,23 @@ def problems(assistant: Assistant) -> list[str]:
             )
     if assistant.prices.since is None and assistant.prices != Prices():
         found.append("prices.since: is missing; prices need the day they were looked up")
-    for place, pattern in enumerate(assistant.output_check.forbidden):
+    return found + _check_problems(assistant.output_check)
+
+
+def _check_problems(check: OutputCheck) -> list[str]:
+    """The model says ``instead`` in words of its own too, so the rules must let it pass."""
+    found: list[str] = []
+    for place, pattern in enumerate(check.forbidden):
         try:
-            re.compile(pattern)
+            hit = re.search(pattern, check.instead, re.IGNORECASE)
         except re.error as error:
             found.append(f"output_check.forbidden[{place}]: no regular expression ({error})")
+            continue
+        if hit and check.kind != "off":
+            found.append(
+                f"output_check.instead: forbidden[{place}] ({pattern!r}) forbids {hit[0]!r} in it,"
+                " so it would be cut as well"
+            )
     return found
 
 

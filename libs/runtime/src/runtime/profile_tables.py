@@ -88,7 +88,11 @@ class Transfer(Struct, frozen=True, forbid_unknown_fields=True):
     """The human behind key 0 and the tool transfer_to_human."""
 
     number: Annotated[
-        str, Meta(description="E.164 number to dial; empty: nobody", examples=["+15550100003"])
+        str,
+        Meta(
+            description="E.164 number to dial, allowed by OUTBOUND_PREFIXES; empty: nobody",
+            examples=["+15550100003"],
+        ),
     ] = ""
     hours: Annotated[
         tuple[str, ...],
@@ -192,6 +196,7 @@ class OutputCheck(Struct, frozen=True, forbid_unknown_fields=True):
             examples=[["guarantee", "legal advice"]],
         ),
     ] = ()
-    instead: Annotated[Sentence, Meta(description="what is said when the audio was cut")] = (
-        "Sorry, I cannot say that. Let us go on with your todos."
-    )
+    instead: Annotated[
+        Sentence,
+        Meta(description="what is said when the audio was cut; breaks no rule of the list"),
+    ] = "Sorry, I cannot say that. Let us go on with your todos."

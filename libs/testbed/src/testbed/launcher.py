@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from testbed.layout import Ports, StackConfig, migration_folders
+from testbed.layout import Ports, StackConfig, example_tools, migration_folders
 from testbed.ports import LOOPBACK, free_port
 from testbed.process import Process, StartError
 from testbed.screen import Screen
@@ -21,6 +21,8 @@ from testbed.stack import Stack
 from testbed.system import FILE, System
 
 DEFAULT_NUMBER = "+15550100002"
+OUTBOUND_PREFIXES = "+1555"
+"""What a system without a real Twilio may dial: the testbed's own numbers."""
 NAME = "voice-model"
 _PORTS = {
     "dashboard": "DASHBOARD_PORT",
@@ -152,6 +154,7 @@ def _config(
     settings = {n: v for n, v in given.items() if n.isupper() and n not in _OURS}
     if not real_twilio:
         settings |= {"WEBHOOKS_HOST": LOOPBACK, "INGRESS_HOST": LOOPBACK}
+        settings.setdefault("OUTBOUND_PREFIXES", OUTBOUND_PREFIXES)
     ports = Ports.free() if launch.free_ports else Ports()
     chosen = {
         field: int(given[variable])
@@ -178,6 +181,7 @@ def _config(
         log_format=given.get("LOG_FORMAT", "console"),
         log_level=given.get("LOG_LEVEL", "info"),
         environment=settings,
+        tools=example_tools(launch.repository),
         on_progress=screen.step,
     )
 

@@ -17,6 +17,7 @@ _SYSTEM_VARIABLES = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
 )
 AGENT = "ai-agent"
+TOOL_RUNNER = "tool-runner"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class StackConfig:
     `environment` is added for all services, below what the stack itself sets. `data_dir` None is
     a temporary folder. `on_line` gets every output line of a process (name, line), `on_progress`
     a word on each step of the start. `commands` replaces the argv of a service (tests of the
-    stack itself).
+    stack itself). `tools` are further tool services, process name -> Python program, which find
+    NATS_URL in their environment.
     """
 
     twilio_account_sid: str
@@ -79,6 +81,7 @@ class StackConfig:
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
     overrides: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
     commands: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    tools: Mapping[str, Path] = field(default_factory=dict[str, Path])
     on_line: Callable[[str, str], None] | None = None
     on_progress: Callable[[str], None] | None = None
     ready_timeout_s: float = 60.0
@@ -123,7 +126,7 @@ SERVICES = (
         1,
     ),
     Service(AGENT, "ai_agent", ("AGENT_ADMIN_PORT", "agent_admin"), None, 2),
-    Service("tool-runner", "tool_runner", ("TOOL_RUNNER_ADMIN_PORT", "tool_runner_admin"), None, 3),
+    Service(TOOL_RUNNER, "tool_runner", ("TOOL_RUNNER_ADMIN_PORT", "tool_runner_admin"), None, 3),
 )
 
 
@@ -131,6 +134,16 @@ def migration_folders(repository: Path) -> dict[str, Path]:
     """Service name -> its folder of migrations, for every service of the repository with one."""
     folders = sorted(repository.glob("services/*/migrations"))
     return {folder.parent.name: folder for folder in folders}
+
+
+def example_tools(repository: Path) -> dict[str, Path]:
+    """Process name -> program of the tool services in examples/, which profiles that ship use."""
+    programs = {folder: folder / f"{folder.name}.py" for folder in repository.glob("examples/*/")}
+    return {
+        f"tool-{folder.name.replace('_', '-')}": program
+        for folder, program in sorted(programs.items())
+        if program.is_file()
+    }
 
 
 def public_urls(config: StackConfig) -> dict[str, str]:
@@ -143,10 +156,18 @@ def public_urls(config: StackConfig) -> dict[str, str]:
     }
 
 
+def tool_environment(nats_url: str) -> dict[str, str]:
+    """The variables of a tool service that is none of the five: no secret of theirs."""
+    return _surroundings() | {"PYTHONUNBUFFERED": "1", "NATS_URL": nats_url}
+
+
+def _surroundings() -> dict[str, str]:
+    return {name: os.environ[name] for name in _SYSTEM_VARIABLES if name in os.environ}
+
+
 def common_environment(config: StackConfig, nats_url: str, database_url: str) -> dict[str, str]:
     """The variables that every service of the system gets."""
-    env = {name: os.environ[name] for name in _SYSTEM_VARIABLES if name in os.environ}
-    env |= config.environment
+    env = _surroundings() | dict(config.environment)
     env |= {
         "PYTHONUNBUFFERED": "1",
         "NATS_URL": nats_url,

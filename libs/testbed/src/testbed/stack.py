@@ -17,11 +17,13 @@ from testbed.data_folder import DataFolder
 from testbed.layout import (
     AGENT,
     SERVICES,
+    TOOL_RUNNER,
     Ports,
     Service,
     StackConfig,
     common_environment,
     public_urls,
+    tool_environment,
 )
 from testbed.migrations import migrate, migrations_table
 from testbed.nats_server import NatsServer
@@ -35,9 +37,10 @@ _KEPT_LINES = 2000
 class Stack:
     """A running system. Use it as an async context manager, or `start` and `stop` it.
 
-    `processes` maps names (dashboard, webhooks, stream-ingress, ai-agent-1, ..., tool-runner) to
-    their processes; `lines` holds the newest output lines of all as (name, line), in order.
-    `nats` and `postgres` are the servers; only embedded ones can be killed and restarted.
+    `processes` maps names (dashboard, webhooks, stream-ingress, ai-agent-1, ..., tool-runner, and
+    those of config.tools) to their processes; `lines` holds the newest output lines of all as
+    (name, line), in order. `nats` and `postgres` are the servers; only embedded ones can be killed
+    and restarted.
     """
 
     nats: NatsServer | infra.GivenNats
@@ -92,7 +95,10 @@ class Stack:
             # All at once: each waits by itself for what it needs.
             for process in self.processes.values():
                 await process.start()
-            await self._all_ready(list(self.processes))
+            # Behind the planner's tools, so that no agent takes these alone for all.
+            await self._all_ready([TOOL_RUNNER])
+            await self._start_tools()
+            await self._all_ready([name for name in self._services if name != TOOL_RUNNER])
         except BaseException:
             await self.stop()
             raise
@@ -107,6 +113,9 @@ class Stack:
                         process = self.processes[name]
                         if service.stop_rank == rank and process.running:
                             group.create_task(process.stop(self.config.stop_grace_s))
+            for name in self.config.tools:
+                if name in self.processes and self.processes[name].running:
+                    await self.processes[name].stop(self.config.stop_grace_s)
         finally:
             for process in self.processes.values():
                 if process.running:
@@ -129,7 +138,7 @@ class Stack:
         if process.running:
             await process.stop(self.config.stop_grace_s)
         await process.start()
-        await self._all_ready([name])
+        await self._all_ready([name] if name in self._services else [])
 
     async def failed(self) -> str:
         """Wait until any process has ended, embedded servers included; one sentence that says
@@ -194,15 +203,24 @@ class Stack:
         for key in dict.fromkeys((service.name, name)):
             env |= self.config.overrides.get(key, {})
         argv = self.config.commands.get(service.name, [sys.executable, "-m", service.module])
+        self._services[name] = service
+        self._admin_ports[name] = int(env[variable])
+        self.processes[name] = self._process(name, argv, env)
 
+    async def _start_tools(self) -> None:
+        for name, program in self.config.tools.items():
+            argv = [sys.executable, str(program)]
+            self.processes[name] = self._process(name, argv, tool_environment(self.nats_url))
+            await self.processes[name].start()
+            self._progress(name)
+
+    def _process(self, name: str, argv: list[str], env: dict[str, str]) -> Process:
         def take(line: str) -> None:
             self.lines.append((name, line))
             if self.config.on_line is not None:
                 self.config.on_line(name, line)
 
-        self._services[name] = service
-        self._admin_ports[name] = int(env[variable])
-        self.processes[name] = Process(name, argv, env=env, on_line=take)
+        return Process(name, argv, env=env, on_line=take)
 
     async def _ready(self, name: str, url: str) -> None:
         await self.processes[name].ready(url, self.config.ready_timeout_s)

@@ -3,12 +3,12 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from ai_agent import builtin_tools
 from ai_agent.assignment import Assignments
 from ai_agent.realtime.connection import client
 from ai_agent.settings import Settings
 from ai_agent.speaker import speaker
 from ai_agent.toolbox import Toolbox
+from ai_agent.wanted_tools import WantedTools
 from ai_agent.worker import Worker
 from protocol import subjects
 from protocol.ids import worker_id
@@ -16,7 +16,7 @@ from runtime import assistants, bus, logging
 from runtime.admin import Health
 from runtime.names import process_name
 from runtime.provision import provision
-from runtime.service import Shutdown, waiting
+from runtime.service import Shutdown
 from runtime.tasks import Tasks
 
 _log = logging.get("app")
@@ -35,8 +35,9 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         health.add("nats", lambda: nats.connected)
         await provision(nats, wait_s=settings.startup_wait_s, shutdown=shutdown)
         toolbox = Toolbox(nats)
-        await _wait_for_tools(toolbox, profiles, settings.startup_wait_s, shutdown)
-        tasks.spawn(toolbox.follow(), "toolbox")
+        wanted = WantedTools(profiles)
+        await wanted.wait(toolbox, wait_s=settings.startup_wait_s, shutdown=shutdown)
+        tasks.spawn(toolbox.follow(wanted.names), "toolbox")
         worker = Worker(name, settings, nats, openai, toolbox, profiles, spoken)
         assignments = Assignments(worker, tasks, build=version("ai-agent"))
         requests = await nats.subscribe(subjects.agent_assign(name), assignments.requested)
@@ -47,24 +48,3 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         await shutdown.wait()
         await requests.drain()
         await assignments.drain(settings.agent_drain_s)
-
-
-async def _wait_for_tools(
-    toolbox: Toolbox, profiles: assistants.Profiles, wait_s: int, shutdown: Shutdown
-) -> None:
-    """A worker without its profiles' tools would only make excuses: wait for the services that
-    offer them.
-    """
-    named = {tool for loaded in profiles.all() for tool in loaded.assistant.tools}
-    wanted = named - builtin_tools.NAMES
-
-    async def attempt() -> str | None:
-        await toolbox.refresh()
-        missing = sorted(wanted - toolbox.names())
-        if missing:
-            return (
-                f"no service offers {', '.join(missing)}; start tool-runner or change the profile"
-            )
-        return None
-
-    await waiting("the profiles' tools", attempt, wait_s=wait_s, shutdown=shutdown)

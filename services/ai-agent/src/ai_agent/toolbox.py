@@ -5,6 +5,7 @@ different schemas is refused with a warning.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,11 +24,18 @@ _log = logging.get("toolbox")
 _seconds = Histogram("trunkline_tool_seconds", "Time of a tool call", ["tool", "outcome"])
 
 REFRESH_S = 10.0
+MISSING_S = 1.5
 REPLIES_S = 0.3
 RETRY_S = 0.2
 AWAY = 503
 """Error code of a tool service that cannot work right now: asked again under the same key."""
 DEADLINE_MISSED = 504
+MAX_OUTPUT = 32 * 1024
+"""Bytes of an answer that the model is given; more would crowd the talk out of its context, and
+quoted in an event be more than the log takes.
+"""
+# Whoever serves a tool writes this: deep nesting exhausts the decoder's recursion.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class _Endpoint(Struct):
@@ -77,7 +85,7 @@ class Toolbox:
         for data, _ in replies:
             try:
                 info = msgspec.json.decode(data, type=_Info)
-            except msgspec.DecodeError:
+            except _UNREADABLE:
                 continue
             for endpoint in info.endpoints:
                 tool = _tool(endpoint)
@@ -92,14 +100,14 @@ class Toolbox:
         if found or replies:  # an unanswered question does not empty the box
             self._offered = found
 
-    async def follow(self) -> None:
-        """Keep the box fresh, for ever."""
+    async def follow(self, wanted: Callable[[], set[str]]) -> None:
+        """Keep the box fresh, for ever; sooner while one of ``wanted()`` is missing."""
         while True:
             try:
                 await self.refresh()
             except NatsAway:
                 _log.warning("tools not refreshed", reason="nats away")
-            await asyncio.sleep(REFRESH_S if self._offered else 1.0)
+            await asyncio.sleep(MISSING_S if wanted() - self.names() else REFRESH_S)
 
     async def call(
         self,
@@ -119,6 +127,8 @@ class Toolbox:
         began = monotonic_ms()
         deadline_at = began + deadline_ms
         outcome, output = await self._ask(name, arguments, call, caller, key, deadline_at)
+        if len(output.encode()) > MAX_OUTPUT:
+            outcome, output = "failed", TOO_LONG
         took = monotonic_ms() - began
         _seconds.labels(name if name in self._offered else "unknown", outcome).observe(took / 1000)
         return ToolResult(outcome, output, took)
@@ -136,7 +146,7 @@ class Toolbox:
             return "failed", failure(f"There is no tool called {name}.")
         try:
             parsed = msgspec.json.decode(arguments or "{}")
-        except msgspec.DecodeError:
+        except _UNREADABLE:
             return "failed", failure("The arguments are not valid JSON.")
         if not isinstance(parsed, dict):
             return "failed", failure("The arguments must be a JSON object.")
@@ -178,6 +188,7 @@ TIMED_OUT = failure(
     "The tool did not answer in time, so it is not known whether this was done. "
     "Tell the caller honestly that it could not be confirmed."
 )
+TOO_LONG = failure("The tool answered with more than can be read. Tell the caller honestly.")
 NOT_ASKED = failure("The tool could not be asked, so nothing was done. Tell the caller honestly.")
 
 
@@ -185,7 +196,7 @@ def _checked(data: bytes) -> tuple[ToolOutcome, str]:
     """A tool may be anybody's: only a JSON object reaches the model."""
     try:
         answer: Any = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return "failed", failure("The tool answered with something unreadable.")
     if not isinstance(answer, dict):
         return "failed", failure("The tool answered with something unreadable.")
@@ -202,6 +213,6 @@ def _tool(endpoint: _Endpoint) -> OfferedTool | None:
     try:
         if not isinstance(msgspec.json.decode(schema), dict):
             return None
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         return None
     return OfferedTool(name, metadata.get(tools.META_DESCRIPTION, ""), schema)

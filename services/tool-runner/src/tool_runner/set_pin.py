@@ -4,11 +4,11 @@ typed without being shown, or read from standard input; it is never an argument.
 
 import argparse
 import asyncio
-import re
 import sys
 from getpass import getpass
 
 from runtime import clock, logging, settings
+from runtime.assistant import E164
 from runtime.errors import Refused, ServiceError, SettingsError
 from runtime.service import Shutdown
 from runtime.settings import Secret
@@ -23,7 +23,6 @@ from tool_runner.settings import DatabaseSettings
 from tool_runner.text import Invalid
 
 _WITHIN_S = 10.0
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 
 
 async def set_pin(db: Database, number: str, pin: Secret, *, time_zone: str) -> bool:
@@ -80,7 +79,7 @@ def main() -> int:
             return f"changed the PIN of {masked}" if had else f"set a PIN for {masked}"
 
     try:
-        if not _E164.match(number):
+        if not E164.match(number):
             raise Invalid("number", "the number must be like +15550100001")
         callers.zone(given.time_zone)
         done = asyncio.run(run(None if given.remove else _asked()))

@@ -67,7 +67,8 @@ async def opened(settings: Settings, nats: Bus, worker: str) -> AsyncGenerator[S
         await wishes.provision()
     except NatsAway as error:
         raise ServiceError(f"JetStream did not take the bucket {BUCKET}: {error}") from error
-    humans = Humans(settings, Profiles(Path(settings.assistants_dir)), record)
+    humans = Humans(settings, Profiles(Path(settings.assistants_dir)), record, wishes)
+    humans.warn()
     async with twilio_rest.opened(settings) as rest:
         desk = Calls(settings, record, rest, wishes, humans)
         async with micro.serving(

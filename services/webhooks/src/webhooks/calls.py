@@ -90,12 +90,12 @@ class Calls:
         who = Parties(ringing.caller, ringing.called, ringing.direction)
         target = self._humans.target(ringing.called)
         if ask.to:
-            if (reason := refusal(ask.to, self._settings.outbound_prefixes)) is not None:
-                return CallRefused("not_allowed", reason)
             target = Target(ask.to)
         if target is None:
             return CallRefused("not_allowed", "Nobody is there to take this call now.")
-        if ask.to and not await self._wishes.slot(self._settings.outbound_per_minute):
+        if (reason := refusal(target.number, self._settings.outbound_prefixes)) is not None:
+            return CallRefused("not_allowed", reason)
+        if not await self._wishes.slot(self._settings.outbound_per_minute):
             return too_many(self._settings.outbound_per_minute)
         await self._record.redirecting(ask.call, "transfer", timeout=LOG_S)
         try:

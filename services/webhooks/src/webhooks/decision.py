@@ -224,8 +224,8 @@ def end_reason(status: str, story: Story) -> EndReason:
     match story.closing and story.closing.intent:
         case "hangup":
             return "assistant_hung_up"
-        case "transfer":
-            return "transferred"
+        case "transfer":  # without a dial_ended, ``transferred`` may only not be written yet
+            return "failed" if story.dial_ended is not None else "transferred"
         case "busy" | "failed" as intent:
             return intent
         case _:

@@ -5,9 +5,11 @@ follows the dialled call, and what the human is told first.
 from msgspec import Struct
 from starlette.responses import Response
 
+from protocol.ids import CallId
 from runtime import clock, logging
 from runtime.errors import NatsAway
 from webhooks import metrics, paths, twiml
+from webhooks.allowance import Allowance, Barred
 from webhooks.answers import document
 from webhooks.decision import after_dial
 from webhooks.numbers import Parties, caller_id, parties
@@ -15,6 +17,7 @@ from webhooks.profiles import Profiles
 from webhooks.record import Record
 from webhooks.settings import Settings
 from webhooks.signature import SignedForm
+from webhooks.wishes import Wishes
 
 _log = logging.get("humans")
 
@@ -34,11 +37,28 @@ class Target(Struct, frozen=True):
 class Humans:
     """Finds and dials people; ``ended`` and ``whisper`` are Twilio's webhooks around that."""
 
-    def __init__(self, settings: Settings, profiles: Profiles, record: Record) -> None:
+    def __init__(
+        self, settings: Settings, profiles: Profiles, record: Record, wishes: Wishes
+    ) -> None:
         self._base = settings.public_base
         self._limit_s = settings.outbound_call_s
         self._profiles = profiles
         self._record = record
+        self._allowance = Allowance(settings, wishes)
+
+    def warn(self) -> None:
+        """Say once which profiles name a human who may not be dialled."""
+        for profile in self._profiles.all():
+            number = profile.transfer.number
+            if number and (reason := self._allowance.refusal(number)) is not None:
+                _log.warning(
+                    "the human of a profile may not be dialled: callers are told that nobody is"
+                    " there; allow the number's prefix or change the profile",
+                    profile=profile.name,
+                    key="transfer.number",
+                    setting="OUTBOUND_PREFIXES",
+                    reason=reason,
+                )
 
     def target(self, called: str) -> Target | None:
         """The human of a called number, if somebody is there now."""
@@ -48,8 +68,15 @@ class Humans:
         profile, transfer = found
         return Target(transfer.number, transfer.ring_s, profile.name if transfer.whisper else "")
 
+    async def take(self, call: CallId, target: Target, *, counted: bool) -> Barred | None:
+        """Count a dial of ``target`` unless ``counted``; why it must not be made, or None."""
+        barred = await self._allowance.take(target.number, counted=counted)
+        if barred is not None:
+            _log.warning("human not dialled", call_id=call, reason=barred)
+        return barred
+
     def dial(self, target: Target, who: Parties) -> str:
-        """The TwiML that connects a call with ``target``."""
+        """The TwiML that connects a call with ``target``, which must be allowed."""
         whisper = self._base + paths.whisper(target.whisper) if target.whisper else ""
         return twiml.dial(
             number=target.number,
@@ -66,11 +93,16 @@ class Humans:
 
     def net(self, form: SignedForm) -> str:
         """What a caller gets when we cannot serve the call: the human, or an apology. Without the
-        log nothing of it is written.
+        log nothing of it is written, and only this process counts.
         """
         who = parties(form)
         target = self.target(who.called)
-        return twiml.apologise("unavailable") if target is None else self.dial(target, who)
+        if target is None:
+            return twiml.apologise("unavailable")
+        if (barred := self._allowance.take_here(target.number)) is not None:
+            _log.warning("human not dialled", call_id=form.call, reason=barred)
+            return twiml.apologise("unavailable")
+        return self.dial(target, who)
 
     async def ended(self, form: SignedForm) -> Response:
         """POST /twilio/dial-ended, the action of ``<Dial>``: hang up, or say that nobody came."""

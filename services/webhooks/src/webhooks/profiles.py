@@ -25,8 +25,11 @@ class Profiles:
 
     def named(self, name: str) -> Assistant | None:
         """The profile of this name."""
-        every = (loaded.assistant for loaded in self._now.all())
-        return next((assistant for assistant in every if assistant.name == name), None)
+        return next((profile for profile in self.all() if profile.name == name), None)
+
+    def all(self) -> list[Assistant]:
+        """Every profile, by name."""
+        return [loaded.assistant for loaded in self._now.all()]
 
     def human(self, called: str, now: datetime) -> tuple[Assistant, Transfer] | None:
         """The profile of ``called`` and its human, if one may be called at ``now`` (aware)."""

@@ -177,6 +177,12 @@ class Record:
             await self._publish(event)
         await self.ended(call, reason, timeout=timeout)
 
+    async def not_dialled(self, call: CallId, why: str, *, cause: str, timeout: float) -> None:
+        """Write ``dial_ended`` for a number that was not dialled; the same ``cause`` once."""
+        id = ids.caused_event_id("not_dialled", call, cause)
+        async with _within(timeout):
+            await self._publish(DialEnded(**self._common(call, id), status=why))
+
     def _common(self, call: CallId, id: EventId) -> _Common:
         return {
             "id": id,

@@ -59,13 +59,13 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     outbound_prefixes: Annotated[
         tuple[str, ...],
         Meta(
-            description="Prefixes of the numbers that may be called and transferred to, like "
-            "+49,+1212; empty: none. The human of a profile may always be"
+            description="Prefixes of the numbers that may be called and transferred to, the "
+            "humans of profiles too, like +49,+1212; empty: none"
         ),
     ] = ()
     outbound_per_minute: Annotated[
         int,
-        Meta(ge=0, le=1000, description="Calls placed and transferred by request a minute"),
+        Meta(ge=0, le=1000, description="Numbers dialled a minute: calls placed and transfers"),
     ] = 10
     outbound_call_s: Annotated[
         int,

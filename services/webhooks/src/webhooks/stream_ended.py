@@ -13,6 +13,7 @@ from protocol.stream_token import LIFETIME_S
 from runtime import clock, logging
 from runtime.errors import NatsAway
 from webhooks import metrics, paths, twiml
+from webhooks.allowance import Barred
 from webhooks.answers import document
 from webhooks.decision import (
     TERMINAL,
@@ -58,20 +59,21 @@ class StreamEnded:
         target = self._humans.target(who.called)
         try:
             story = await self._record.story(form.call, timeout=LOG_S)
-            decision = decide(
-                story,
-                call_status=form.get("CallStatus"),
-                request=request,
-                now=clock.utc_now(),
-                human_there=target is not None,
-            )
+            decision = _decide(form, story, request, human_there=target is not None)
             if isinstance(decision, NewStream):
                 await self._take(form, request, decision)
         except NatsAway:
             metrics.log_away.labels("stream-ended").inc()
             return self._without_log(form)
         if isinstance(decision, DialHuman) and target is not None:
-            await self._write_transfer(form, story, target)
+            # A transfer that is written was counted: Twilio asks again for its answer.
+            counted = story.transferred is not None
+            barred = await self._humans.take(form.call, target, counted=counted)
+            if barred is None:
+                await self._write_transfer(form, story, target)
+            else:
+                decision = _decide(form, story, request, human_there=False)
+                await self._write_barred(form, story, barred)
         await self._write_end(form, decision)
         metrics.decisions.labels(type(decision).__name__).inc()
         _log.info("stream ended", call_id=form.call, decision=type(decision).__name__)
@@ -121,6 +123,13 @@ class StreamEnded:
         except NatsAway:
             _log.warning("transfer not written: the log is away", call_id=form.call)
 
+    async def _write_barred(self, form: SignedForm, story: Story, barred: Barred) -> None:
+        """Write why nobody is dialled, once a leg; the answer does not wait either."""
+        try:
+            await self._record.not_dialled(form.call, barred, cause=str(story.leg), timeout=LOG_S)
+        except NatsAway:
+            _log.warning("refused dial not written: the log is away", call_id=form.call)
+
     async def _write_end(self, form: SignedForm, decision: Decision) -> None:
         """Write ``call_ended`` if decided; the answer does not wait for a log that is away."""
         if isinstance(decision, NewStream | DialHuman) or decision.reason is None:
@@ -144,6 +153,16 @@ class StreamEnded:
         if ASKED_AGAIN in parse_qs(form.query):
             return document(self._humans.net(form))
         return document(twiml.ask_again(self._again))
+
+
+def _decide(form: SignedForm, story: Story, request: EventId, *, human_there: bool) -> Decision:
+    return decide(
+        story,
+        call_status=form.get("CallStatus"),
+        request=request,
+        now=clock.utc_now(),
+        human_there=human_there,
+    )
 
 
 def _request(form: SignedForm) -> EventId:
