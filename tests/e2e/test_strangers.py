@@ -12,7 +12,7 @@ TWO_A_DAY = "+15550140401"
 OPEN = "+15550140402"
 GUESTS = "+15550140403"
 CLOSED = "+15550140404"
-BUSY = "We are sorry, everybody is busy at the moment. Please call again later. Goodbye."
+SORRY = "We are sorry, we cannot take your call. Goodbye."
 HELLO = Say("Hello.", audio_ms=400)
 ANSWER = Say("There you are.", audio_ms=300)
 REST = """
@@ -94,12 +94,12 @@ async def refused(world, caller: str, called: str, why: str, counted: int = 0) -
     sessions = len(world.model.connections)
     call = await world.twilio.dial(caller, called)
     events = await world.ended(call)
-    assert [(spoken.verb, spoken.content) for spoken in call.ear.spoken] == [("Say", BUSY)]
+    assert [(spoken.verb, spoken.content) for spoken in call.ear.spoken] == [("Say", SORRY)]
     assert call.ear.audio() == b"", "and not a byte of anything else"
     assert call.end_reason == "hangup_verb"
     assert standing(events) == ("refused", why)
-    assert only(events, "stream_closing")["intent"] == "busy"
-    assert only(events, "call_ended")["reason"] == "busy"
+    assert only(events, "stream_closing")["intent"] == "refused"
+    assert only(events, "call_ended")["reason"] == "refused"
     names = {event["event"] for event in events}
     assert not names & {"session_opened", "mode_changed", "said", "usage_reported"}
     assert len(world.model.connections) == sessions, "no socket at the model"

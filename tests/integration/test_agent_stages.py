@@ -313,7 +313,7 @@ async def test_a_number_with_too_many_calls_is_not_admitted(bus, nats_server, se
         line_end(bus) as end,
     ):
         await assigned(end, name)
-        await end.until(lambda: end.ends == ["busy"], "the end")
+        await end.until(lambda: end.ends == ["refused"], "the end")
         refused = await end.event("caller_admitted")
         assert (refused["standing"], refused["reason"]) == ("refused", "at_once")
         assert model.connections == []

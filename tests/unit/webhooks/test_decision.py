@@ -44,6 +44,7 @@ def test_a_stream_that_never_started_is_apologised_for(log: Any) -> None:
         ("hangup", HangUp("assistant_hung_up")),
         ("busy", Apologise("busy", "busy")),
         ("failed", Apologise("unavailable", "failed")),
+        ("refused", Apologise("refused", "refused")),
         ("transfer", Apologise("no_transfer", "failed")),
     ],
 )
@@ -137,6 +138,7 @@ def test_a_request_repeated_by_twilio_takes_nothing_again(log: Any) -> None:
         ("transfer", "transferred"),
         ("busy", "busy"),
         ("failed", "failed"),
+        ("refused", "refused"),
         ("handoff", "caller_hung_up"),
         (None, "caller_hung_up"),
     ],

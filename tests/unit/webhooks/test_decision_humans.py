@@ -26,6 +26,11 @@ def test_a_human_who_is_there_is_dialled(log: Any, intent: Intent, because: str)
     assert isinstance(log.decided(), Apologise)
 
 
+def test_who_may_not_speak_with_the_assistant_is_not_put_through_either(log: Any) -> None:
+    log.closing(log.started(), "refused")
+    assert log.decided(human_there=True) == Apologise("refused", "refused")
+
+
 def test_a_human_is_better_than_every_apology(log: Any) -> None:
     assert log.decided(human_there=True) == DialHuman("unavailable")
     leg = log.started()

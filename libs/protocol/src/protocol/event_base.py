@@ -19,6 +19,7 @@ EndReason = Literal[
     "failed",
     "completed",
     "lost",
+    "refused",
 ]
 ToolOutcome = Literal["ok", "failed", "timeout", "unavailable"]
 

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from protocol.ids import ItemId
 
-Intent = Literal["hangup", "transfer", "handoff", "busy", "failed"]
+Intent = Literal["hangup", "transfer", "handoff", "busy", "failed", "refused"]
 """Why ingress is asked to close a stream; what the Connect action then does: busy says
-that nobody is free, failed that something broke.
+that nobody is free, failed that something broke, refused that this caller may not be served.
 """
 
 

@@ -23,7 +23,7 @@ from ai_agent.tool_calls import ToolCalls
 from ai_agent.worker import Worker
 from protocol import codec, commands, line, subjects
 from protocol.call import CallState, fold
-from protocol.events import CallerAdmitted
+from protocol.events import CallerAdmitted, LimitReached
 from protocol.ids import Epoch
 from protocol.placement import AssignCall
 from runtime import logging
@@ -96,7 +96,7 @@ class CallRunner:
         if standing.kind == "refused":
             _log.info("call refused", call_id=held.id, reason=standing.reason)
             with contextlib.suppress(NatsAway):
-                await held.end("busy")
+                await held.end("refused")
             return None
         held.briefed(await call_brief.prepare(self._worker, state, loaded, standing))
         if assistant.pin.required and state.pin_accepted_line_ms is None:
@@ -109,8 +109,11 @@ class CallRunner:
         menu: MenuStage | None = None
         if (state.mode if state.mode in ("keypad", "conversation") else assistant.mode) == "keypad":
             menu = await self._keypad("the profile or the call before says so", None)
+        spent = await money.spent_before()
+        if spent is not None:
+            held.record(LimitReached, {"limit": spent})
         while not held.ended:
-            why = await self._talk(money, back=menu is not None)
+            why = BUDGET if spent else await self._talk(money, back=menu is not None)
             if not (assistant.menu or assistant.transfer.number):
                 return await self._give_up(why)
             if menu is not None and why.startswith(NO_SESSION):

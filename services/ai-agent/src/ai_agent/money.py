@@ -9,7 +9,7 @@ from protocol import subjects
 from protocol.callers import DaySpend, Spend
 from protocol.errors import DecodeError
 from protocol.events import Tokens
-from protocol.ids import EventId
+from protocol.ids import EventId, new_event_id
 from runtime import errors, logging
 from runtime.assistant import Assistant
 from runtime.bus import Bus
@@ -41,14 +41,20 @@ class Money:
     async def spent(self, key: str, usd: float | None) -> BudgetLimit | None:
         """Add a cost to the day under ``key``; the limit that is reached now, if any."""
         if self._limits.day_usd and usd:
-            try:
-                day: DaySpend = await self._bus.request(
-                    subjects.callers("spend"),
-                    Spend(EventId(key), usd),
-                    DaySpend,
-                    timeout=ASK_S,
-                )
-                self._budget.day(day.usd)
-            except (errors.NoAnswer, errors.NatsAway, errors.Refused, DecodeError) as error:
-                _log.warning("day's spend not told", kind=type(error).__name__)
+            await self._tell_day(key, usd)
         return self._budget.reached()
+
+    async def spent_before(self) -> BudgetLimit | None:
+        """The limit that is reached before the first word, if any: others spent the day."""
+        if self._limits.day_usd:
+            await self._tell_day(new_event_id(), 0.0)
+        return self._budget.reached()
+
+    async def _tell_day(self, key: str, usd: float) -> None:
+        try:
+            day: DaySpend = await self._bus.request(
+                subjects.callers("spend"), Spend(EventId(key), usd), DaySpend, timeout=ASK_S
+            )
+            self._budget.day(day.usd)
+        except (errors.NoAnswer, errors.NatsAway, errors.Refused, DecodeError) as error:
+            _log.warning("day's spend not told", kind=type(error).__name__)

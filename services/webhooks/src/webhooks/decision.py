@@ -26,7 +26,7 @@ from protocol.events import (
 )
 from protocol.ids import EventId, Leg
 
-Apology = Literal["unavailable", "busy", "lost", "no_transfer"]
+Apology = Literal["unavailable", "busy", "lost", "no_transfer", "refused"]
 """What the caller is told before we hang up; the sentences are in twiml."""
 RESUMINGS = 3
 """New streams that one call is offered within WINDOW_S; a broken ingress must not loop for ever."""
@@ -177,8 +177,13 @@ def decide(
     decision = _decide(story, call_status, request, now)
     if not isinstance(decision, Apologise) or not human_there or story.channel == "browser":
         return decision
-    because = "transfer" if decision.apology == "no_transfer" else decision.apology
-    return DialHuman(because)
+    match decision.apology:
+        case "refused":  # whoever may not speak with the assistant may not be put through either
+            return decision
+        case "no_transfer":
+            return DialHuman("transfer")
+        case because:
+            return DialHuman(because)
 
 
 def after_dial(status: str, *, call_status: str) -> AfterDial:
@@ -206,6 +211,8 @@ def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> 
             return Apologise("busy", "busy")
         case "failed":
             return Apologise("unavailable", "failed")
+        case "refused":
+            return Apologise("refused", "refused")
         case "transfer":
             return Apologise("no_transfer", "failed")
         case "handoff":
@@ -226,7 +233,7 @@ def end_reason(status: str, story: Story) -> EndReason:
             return "assistant_hung_up"
         case "transfer":  # without a dial_ended, ``transferred`` may only not be written yet
             return "failed" if story.dial_ended is not None else "transferred"
-        case "busy" | "failed" as intent:
+        case "busy" | "failed" | "refused" as intent:
             return intent
         case _:
             return "caller_hung_up" if story.started is not None else "completed"

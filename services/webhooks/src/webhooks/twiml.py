@@ -18,6 +18,7 @@ SENTENCES: dict[Apology, str] = {
     "lost": "We are sorry, the connection was lost and could not be restored. "
     "Please call again. Goodbye.",
     "no_transfer": Transfer().nobody,
+    "refused": "We are sorry, we cannot take your call. Goodbye.",
 }
 ONE_MOMENT = "One moment, please."
 WAIT_S = 2
