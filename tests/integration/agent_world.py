@@ -108,19 +108,29 @@ class Tools:
 
 @contextlib.asynccontextmanager
 async def worker(
-    nats_server, tmp_path: Path, model: RealtimeServer, *, slots: int = 5, profile: str = ""
+    nats_server,
+    tmp_path: Path,
+    model: RealtimeServer,
+    *,
+    slots: int = 5,
+    profile: str = "",
+    **changed,
 ):
-    """A running worker; gives its name. Drained at the end of the block."""
+    """A running worker; gives its name. Drained at the end of the block. ``changed``: settings."""
+    tmp_path.mkdir(exist_ok=True)
     (tmp_path / "a.toml").write_text(profile or PROFILE)
     settings = Settings(
-        nats_url=nats_server.url,
-        openai_api_key=Secret("sk-test"),
-        openai_base_url=model.base_url,
-        assistants_dir=str(tmp_path),
-        agent_worker=f"w-{tmp_path.name[-20:]}".replace("[", "").replace("]", ""),
-        agent_slots=slots,
-        agent_drain_s=5,
-        speaker_providers=("espeak",),
+        **{
+            "nats_url": nats_server.url,
+            "openai_api_key": Secret("sk-test"),
+            "openai_base_url": model.base_url,
+            "assistants_dir": str(tmp_path),
+            "agent_worker": f"w-{tmp_path.name[-20:]}".replace("[", "").replace("]", ""),
+            "agent_slots": slots,
+            "agent_drain_s": 5,
+            "speaker_providers": ("espeak",),
+            **changed,
+        }
     )
     shutdown = Shutdown()
     async with asyncio.TaskGroup() as group:

@@ -245,3 +245,20 @@ async def test_a_follower_passes_events_of_a_newer_version(
         written += await write(own_peer, events, 1)
         await until(lambda: len(entries) >= 2)
         assert ids(entries) == written
+
+
+async def test_the_recent_events_of_a_name_over_all_calls(
+    bus: Bus, events, more_events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calllog, "BATCH", 2)
+    other = more_events()
+    await write(bus, other, 1)
+    before = datetime.now(UTC)
+    written: list[str] = []
+    for _ in range(3):
+        written += await write(bus, events, 1)
+        written += await write(bus, other, 1)
+    log = CallLog(bus)
+    assert ids(await log.recent("said", before)) == written
+    assert await log.recent("heard", before) == []
+    assert await log.recent("said", datetime.now(UTC) + timedelta(hours=1)) == []

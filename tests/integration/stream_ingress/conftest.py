@@ -127,6 +127,18 @@ class Phone:
         except TimeoutError:
             pytest.fail(f"never happened: {what}")
 
+    async def talk_until_closed(self, payload: bytes | None = None) -> tuple[int, str]:
+        """Go on until the server closes the socket: code and reason."""
+        try:
+            async with asyncio.timeout(2 * WITHIN_S):
+                with contextlib.suppress(ConnectionClosed):
+                    while True:
+                        await self.frame(payload)
+                        await asyncio.sleep(0.01)
+        except TimeoutError:
+            pytest.fail("the socket was never closed")
+        return await self.closed()
+
     async def press(self, digit: str) -> None:
         await self.say(
             event="dtmf", streamSid=self.stream, dtmf={"track": "inbound_track", "digit": digit}
@@ -163,13 +175,20 @@ class Phone:
 
 @dataclass
 class Agent:
-    """A worker by hand. ``answer``: accept, full, draining, taken or silent."""
+    """A worker by hand. ``answer`` to an assignment: accept, full, draining, taken, false alarm
+    or silent; ``attaches``: accept, a reason to decline, or silent. It holds what it took.
+    """
 
     client: Client
     name: str
     answer: str
     free: int
+    attaches: str = "not_held"
+    ping: str = "honest"  # or silent, or stuck
     asked: list[dict[str, Any]] = field(default_factory=list)
+    attached: list[dict[str, Any]] = field(default_factory=list)
+    pinged: list[dict[str, int]] = field(default_factory=list)
+    holds: dict[str, int] = field(default_factory=dict)
     heard: list[tuple[str, Any]] = field(default_factory=list)
     audio: bytearray = field(default_factory=bytearray)
     epoch: int = 0
@@ -177,7 +196,11 @@ class Agent:
     leg: int = 0
 
     async def begin(self) -> None:
-        await self.client.subscribe(f"agent.{self.name}.assign", cb=self._assign)
+        self._subscriptions = [
+            await self.client.subscribe(f"agent.{self.name}.assign", cb=self._assign),
+            await self.client.subscribe(f"agent.{self.name}.attach", cb=self._attach),
+            await self.client.subscribe(f"agent.{self.name}.ping", cb=self._ping),
+        ]
         await self.client.flush()
         await self.client.flush()
         self._loads = asyncio.create_task(self._tell_load())
@@ -185,6 +208,19 @@ class Agent:
     async def stop(self) -> None:
         self._loads.cancel()
         await asyncio.wait([self._loads])
+
+    async def die(self) -> None:
+        """As after a kill: nobody listens on its subjects any more."""
+        self._loads.cancel()
+        for subscription in self._subscriptions:
+            await subscription.unsubscribe()
+        await self.client.flush()
+        await self.client.flush()
+
+    def freeze(self) -> None:
+        """As after SIGSTOP: NATS still delivers, nobody answers."""
+        self._loads.cancel()
+        self.ping = self.answer = self.attaches = "silent"
 
     async def listen(self, call: str, leg: int) -> None:
         self.call, self.leg = call, leg
@@ -213,6 +249,7 @@ class Agent:
                 "Nats-Expected-Last-Subject-Sequence": str(previous),
             },
         )
+        self.holds[call] = ack.seq
         return ack.seq
 
     async def out(self, kind: str, epoch: int | None = None, **message: Any) -> None:
@@ -239,6 +276,10 @@ class Agent:
         self.asked.append(request)
         if self.answer == "silent":
             return
+        if self.answer == "false alarm":
+            held = {"type": "accepted", "epoch": request["previous_epoch"]}
+            await message.respond(json.dumps(held).encode())
+            return
         if self.answer != "accept":
             await message.respond(json.dumps({"type": "declined", "reason": self.answer}).encode())
             return
@@ -249,6 +290,28 @@ class Agent:
             await message.respond(b'{"type":"declined","reason":"taken"}')
             return
         await message.respond(json.dumps({"type": "accepted", "epoch": self.epoch}).encode())
+
+    async def _attach(self, message: Msg) -> None:
+        request = json.loads(message.data)
+        self.attached.append(request)
+        if self.attaches == "silent":
+            return
+        if self.attaches != "accept":
+            declined = {"type": "declined", "reason": self.attaches}
+            await message.respond(json.dumps(declined).encode())
+            return
+        await self.listen(request["call"], request["leg"])
+        self.epoch = request["epoch"]
+        await message.respond(json.dumps({"type": "accepted", "epoch": self.epoch}).encode())
+
+    async def _ping(self, message: Msg) -> None:
+        calls = json.loads(message.data)["calls"]
+        self.pinged.append(calls)
+        if self.ping == "silent":
+            return
+        lost = [call for call, epoch in calls.items() if self.holds.get(call) != epoch]
+        stuck = list(calls) if self.ping == "stuck" else []
+        await message.respond(json.dumps({"lost": lost, "stuck": stuck}).encode())
 
     async def _line(self, message: Msg) -> None:
         kind = message.subject.rsplit(".", 1)[-1]

@@ -124,6 +124,11 @@ class Twilio:
         )
         return Leg(await outbox.publish(self.nats, event))
 
+    async def resuming(self, leg: Leg, reason: str) -> int:
+        """What another webhooks process would write."""
+        event = e.Resuming(**self._common(), previous_leg=leg, reason=reason)
+        return await outbox.publish(self.nats, event)
+
     async def closing(self, leg: Leg, intent: Intent, line_ms: int = 4_000) -> None:
         event = e.StreamClosing(**self._common(), leg=leg, intent=intent, line_ms=line_ms)
         await outbox.publish(self.nats, event)

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 
 from protocol import events as e
+from protocol.ids import CallId
 from protocol.line import Intent
-from testbed.twilio.twiml import Hangup, Say
-from webhooks.decision import RESUMINGS
+from testbed.twilio.twiml import Hangup, Pause, Redirect, Say
+from webhooks import decision
+from webhooks.decision import RESUMINGS, WATCHDOG
+from webhooks.record import Record
 from webhooks.twiml import SENTENCES
 
 
@@ -60,7 +63,10 @@ async def test_racing_requests_for_a_lost_leg_offer_the_same_stream(twilio: Any)
     await twilio.stopped(leg, line_ms=3_000)
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(twilio.verbs("/twilio/stream-ended")) for _ in range(2)]
-    tokens = [twilio.offered(task.result()) for task in asked]
+    # Whoever reads the log only after the other's offer stands in it is told to wait.
+    offers = [task.result() for task in asked if not isinstance(task.result()[0], Pause)]
+    assert offers
+    tokens = [twilio.offered(verbs) for verbs in offers]
     assert {(t.previous_leg, t.line_ms) for t in tokens} == {(leg, 3_000)}
 
 
@@ -76,7 +82,10 @@ async def test_a_retry_of_one_request_counts_as_one_resuming(twilio: Any) -> Non
     assert len(await twilio.written(e.Resuming)) == 1
 
 
-async def test_a_leg_that_is_lost_again_and_again_ends_in_an_apology(twilio: Any) -> None:
+async def test_a_leg_that_is_lost_again_and_again_ends_in_an_apology(
+    twilio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decision, "ON_ITS_WAY_S", 0)
     await twilio.stopped(await twilio.started(), line_ms=3_000)
     for _ in range(RESUMINGS):
         twilio.offered(await twilio.verbs("/twilio/stream-ended"))
@@ -92,3 +101,52 @@ async def test_a_call_that_twilio_says_is_over_is_not_resumed(twilio: Any) -> No
     assert await twilio.verbs("/twilio/stream-ended", status="completed") == [Hangup()]
     (ended,) = await twilio.written(e.CallEnded)
     assert (ended.reason, ended.status) == ("caller_hung_up", "completed")
+
+
+WAIT = [Pause(1), Redirect("https://voice.example.com/twilio/stream-ended", "POST")]
+
+
+@pytest.mark.parametrize("reason", [WATCHDOG, "leg lost"])
+async def test_no_second_stream_is_offered_while_one_is_on_its_way(
+    twilio: Any, reason: str
+) -> None:
+    leg = await twilio.started()
+    await twilio.resuming(leg, reason)
+    assert await twilio.verbs("/twilio/stream-ended") == WAIT
+    assert len(await twilio.written(e.Resuming)) == 1
+    second = await twilio.started(previous=leg)
+    await twilio.stopped(second, line_ms=3_000)
+    token = twilio.offered(await twilio.verbs("/twilio/stream-ended"))
+    assert token.previous_leg == second, "it has come; this is another loss"
+
+
+async def test_who_loses_the_call_to_a_redirect_stands_back(
+    twilio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leg = await twilio.started()
+    take = Record.resuming
+
+    async def late(self: Record, call: CallId, *args: Any, **more: Any) -> bool:
+        await twilio.resuming(leg, WATCHDOG)
+        return await take(self, call, *args, **more)
+
+    monkeypatch.setattr(Record, "resuming", late)
+    assert await twilio.verbs("/twilio/stream-ended") == WAIT
+    (resuming,) = await twilio.written(e.Resuming)
+    assert resuming.reason == WATCHDOG
+
+
+async def test_who_loses_the_call_to_its_end_hangs_up(
+    twilio: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leg = await twilio.started()
+    take = Record.resuming
+
+    async def late(self: Record, call: CallId, *args: Any, **more: Any) -> bool:
+        await twilio.resuming(leg, "leg lost")
+        await twilio.status("completed", 1)
+        return await take(self, call, *args, **more)
+
+    monkeypatch.setattr(Record, "resuming", late)
+    assert await twilio.verbs("/twilio/stream-ended") == [Hangup()]
+    assert len(await twilio.written(e.CallEnded)) == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from ai_agent.effects import Record
-from ai_agent.gate import MAX_KEYS, PROMPT_MS, VERDICT_MS, Gate
+from ai_agent.gate import MASK, MAX_KEYS, PROMPT_MS, VERDICT_MS, Gate
 from ai_agent.keypad_effects import Passed, Refused, SayPrompt, StopSpeech, Verify
 from protocol import line
 from protocol.call import CallState
@@ -256,6 +256,46 @@ def test_a_takeover_in_the_middle_asks_for_the_whole_pin_under_the_open_attempt(
     assert said(effects) == ["gate_prompt"]
     assert records(effects, Requested) == [{"attempt": 2}]
     assert verified(press(gate, "4711#")) == ["4711"]
+
+
+def test_a_gate_that_was_handed_over_in_a_pause_says_nothing_and_counts_its_silence():
+    gate = Gate.resumed(PIN, CallState(new_call_id()))
+    assert gate.go_on(1_000) == []
+    assert gate.on_tick(1_000 + PIN.reminder_s * 1000 - 1) == []
+    assert said(gate.on_tick(1_000 + PIN.reminder_s * 1000)) == ["gate_reminder"]
+    assert verified(press(gate, "4711#")) == ["4711"]
+
+
+def test_tries_and_keys_of_the_workers_before_count():
+    call = new_call_id()
+    state = CallState(call)
+    common = {
+        "call_id": call,
+        "at": datetime(2026, 11, 22, tzinfo=UTC),
+        "service": "ai-agent",
+        "worker": "w",
+        "epoch": 3,
+    }
+    for i in range(MAX_KEYS - 4):
+        key = KeyPressed(id=EventId(f"k{i}"), digit=MASK, line_ms=i, masked=True, **common)
+        state.apply(4 + i, key)
+    state.apply(300, Requested(id=EventId("c"), attempt=3, **common))
+    gate = Gate.resumed(PIN, state)
+    gate.start(0)
+    effects = press(gate, "4711")
+    assert refusals(effects) == []
+    effects = gate.on_key(line.Dtmf("#", 0), 9_000)
+    assert refusals(effects) == ["keys"]
+    again = Gate.resumed(PIN, state_of_tries(call, common))
+    again.start(0)
+    press(again, "4711#")
+    assert refusals(again.on_verdict(PinRejected(2), 3_000)) == ["tries"], "the third of three"
+
+
+def state_of_tries(call, common):
+    state = CallState(call)
+    state.apply(4, Requested(id=EventId("c"), attempt=3, **common))
+    return state
 
 
 def test_typing_is_no_moment_to_hand_over():

@@ -303,6 +303,25 @@ def test_a_long_list_and_long_entries_are_bounded():
     assert len(spoken) <= menu_words.MAX_SPOKEN
 
 
+def test_a_menu_whose_worker_died_speaks_the_answer_that_was_asked_for():
+    menu = Menu(ITEMS, SILENCE, 0, human=True, assistant=True)
+    run = menu.go_on(ITEMS[0].key, 0)
+    assert run is not None
+    assert not menu.quiet
+    (spoken,) = menu.on_tool_output(run, MILK, 100)
+    assert "milk" in spoken.text
+    assert not menu.quiet
+    menu.on_heard(200)
+    assert menu.quiet
+
+
+def test_a_menu_goes_on_in_silence_when_nothing_of_its_items_was_asked_for():
+    menu = Menu(ITEMS, SILENCE, 0, human=True, assistant=True)
+    assert menu.go_on("*", 0) is None
+    assert menu.quiet
+    assert any(isinstance(e, RunMenu) for e in menu.on_key(line.Dtmf(ITEMS[0].key, 0), 10))
+
+
 class Fingers(RuleBasedStateMachine):
     """Keys, answers, reports and time, in any order."""
 
@@ -311,6 +330,7 @@ class Fingers(RuleBasedStateMachine):
         self.menu = Menu(ITEMS, SILENCE, 0, human=True, assistant=True)
         self.now = 0
         self.running = set()
+        self.since = 0
         self.runs = 0
         self.gone = False
         self.take(self.menu.start(0))
@@ -323,7 +343,7 @@ class Fingers(RuleBasedStateMachine):
                     assert not self.running, "one tool at a time"
                     self.runs += 1
                     assert effect.run == self.runs
-                    self.running = {effect.run}
+                    self.running, self.since = {effect.run}, self.now
                 case HangUp() | CallHuman():
                     self.gone = True
                 case SayPrompt():
@@ -342,9 +362,7 @@ class Fingers(RuleBasedStateMachine):
     def wait(self, ms):
         self.now += ms
         effects = self.menu.on_tick(self.now)
-        if SayPrompt("tool_failed") in effects:
-            self.running = set()
-        if any(isinstance(e, RunMenu) for e in effects):
+        if self.now - self.since >= WAIT_MS:  # its answer is waited for no longer
             self.running = set()
         self.take(effects)
 

@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from protocol import events as e
 from protocol.call import CallState, KeyPress, Line, fold
-from protocol.ids import CallId, Epoch, EventId, IngressId, ItemId, Leg, StreamId, ToolCallId
+from protocol.ids import (
+    CallId,
+    Epoch,
+    EventId,
+    IngressId,
+    ItemId,
+    Leg,
+    StreamId,
+    ToolCallId,
+    WorkerId,
+)
 
 CALL = CallId("CA" + "0af1" * 8)
 START = datetime(2026, 11, 23, 9, 15, tzinfo=UTC)
@@ -154,7 +164,7 @@ def test_a_whole_call() -> None:
         1,
         4000,
     )
-    assert state.keys == [KeyPress("•", 900)]
+    assert state.keys == [KeyPress("•", 900, 18)]
     assert state.session is not None
     assert state.session.instructions == "Be brief."
     assert not state.session_open
@@ -238,6 +248,95 @@ def test_utterances_stand_in_the_models_order() -> None:
             epoch=Epoch(1),
         )
     assert [u.item_id for u in fold(CALL, log.entries).utterances] == ["a", "b", "c"]
+
+
+def test_an_answer_finds_its_place_though_it_was_heard_of_first() -> None:
+    log = Log()
+    ours: dict[str, Any] = {"epoch": Epoch(1)}
+    log.add(e.Heard, leg=Leg(1), item_id=ANSWER, heard_ms=9, sent_ms=9, cut=False, line_ms=2000)
+    turn = {"from_ms": 0, "to_ms": 900, **ours}
+    log.add(e.TurnCommitted, item_id=QUESTION, **turn)
+    spoken = {"response_id": "r", "text": "Yes.", "generated_ms": 9, "done": True, **ours}
+    log.add(e.Said, item_id=GREETING, previous_item_id=QUESTION, **spoken)
+    log.add(e.Said, item_id=ANSWER, previous_item_id=QUESTION, **spoken)
+    found = fold(CALL, log.entries).utterances
+    assert [(u.item_id, u.sequence) for u in found] == [(QUESTION, 6), (ANSWER, 12), (GREETING, 9)]
+    assert found[1].heard_ms == 9
+
+
+def opened(log: Log, generation: int) -> None:
+    log.add(
+        e.SessionOpened,
+        generation=generation,
+        session_id="s",
+        model="m",
+        profile="planner",
+        profile_sha256="0",
+        instructions="Be brief.",
+        voice="v",
+        language="en",
+        tools=(),
+        epoch=Epoch(1),
+    )
+
+
+def heard_turn(log: Log, item: str, from_ms: int, to_ms: int) -> None:
+    log.add(e.TurnCommitted, item_id=ItemId(item), from_ms=from_ms, to_ms=to_ms, epoch=Epoch(1))
+
+
+@pytest.mark.parametrize(
+    ("again", "left"),
+    [
+        ([("new", 1020, 2100)], ["new", "other"]),
+        ([("new", 900, 3400)], ["new"]),
+        ([("new", 1000, 1400)], ["new", "old", "other"]),
+        ([("new", 1000, 1400), ("rest", 1450, 2000)], ["new", "rest", "other"]),
+        ([("new", 3600, 4000)], ["old", "other", "new"]),
+    ],
+    ids=["bounds differ", "two became one", "a first part", "one became two", "something new"],
+)
+def test_a_turn_that_a_later_session_hears_again_is_one_turn(
+    again: list[tuple[str, int, int]], left: list[str]
+) -> None:
+    log = Log()
+    opened(log, 1)
+    heard_turn(log, "old", 1000, 2000)
+    heard_turn(log, "other", 2500, 3500)
+    opened(log, 2)
+    for item, from_ms, to_ms in again:
+        heard_turn(log, item, from_ms, to_ms)
+    log.add(e.TurnTranscribed, item_id=ItemId("old"), text="Too late, perhaps.", epoch=Epoch(1))
+    assert [u.item_id for u in fold(CALL, log.entries).utterances] == left
+
+
+def test_turns_of_one_session_never_replace_each_other() -> None:
+    """Padding before speech may make a turn begin within the one before."""
+    log = Log()
+    opened(log, 1)
+    heard_turn(log, "short", 1000, 1400)
+    heard_turn(log, "next", 1100, 3000)
+    assert [u.item_id for u in fold(CALL, log.entries).utterances] == ["short", "next"]
+
+
+def test_how_the_call_was_taken_and_where_the_line_fell_silent() -> None:
+    log = Log()
+    one = Epoch(log.add(e.Assigned, leg=Leg(1), previous_epoch=Epoch(0)))
+    log.add(e.HandingOver, line_ms=7000, successor=WorkerId("w2"), epoch=one)
+    two = Epoch(log.add(e.Assigned, leg=Leg(1), previous_epoch=one, reason="handover"))
+    state = fold(CALL, log.entries)
+    assert (state.taken, state.handed_over_ms) == ("handover", 7000)
+    log.add(e.Assigned, leg=Leg(1), previous_epoch=two, reason="takeover")
+    state = fold(CALL, log.entries)
+    assert (state.taken, state.handed_over_ms) == ("takeover", None)
+
+
+def test_which_responses_are_over() -> None:
+    log = Log()
+    ours: dict[str, Any] = {"epoch": Epoch(1), "model": "m", "tokens": e.Tokens()}
+    log.add(e.UsageReported, source="response", reference="r1", **ours)
+    log.add(e.UsageReported, source="transcription", reference="i1", **ours)
+    log.add(e.ResponseEnded, response_id="r2", status="failed", reason="", epoch=Epoch(1))
+    assert fold(CALL, log.entries).ended_responses == {"r1", "r2"}
 
 
 @pytest.mark.parametrize(

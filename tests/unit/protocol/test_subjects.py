@@ -21,7 +21,9 @@ EXAMPLES: dict[str, object] = {
     "caller": CallerId("01jd9x4k7m2p8q5r"),
     "verb": "add",
 }
-FILTERS = {"call_log", "call_events", "line_in", "line_out"}
+ACROSS = {"all_logs", "all_events"}
+"""Filters over all calls."""
+FILTERS = {"call_log", "call_events", "line_in", "line_out"} | ACROSS
 TOKEN = re.compile(r"[A-Za-z0-9_$-]+")
 
 
@@ -77,10 +79,10 @@ def test_a_publish_subject_has_safe_tokens_and_no_wildcard(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FILTERS))
-def test_a_filter_is_valid_and_of_one_call(name: str) -> None:
+def test_a_filter_is_valid_and_of_one_call_or_of_all(name: str) -> None:
     subject = call(name)
     assert all(token == "*" or TOKEN.fullmatch(token) for token in subject.split("."))
-    assert subject.split(".")[1] == CALL
+    assert subject.split(".")[1] == ("*" if name in ACROSS else CALL)
 
 
 def test_no_two_functions_give_the_same_subject() -> None:
@@ -96,6 +98,7 @@ def test_no_two_functions_give_the_same_subject() -> None:
         ("ALL_EVENTS", {"event"}),
         ("ALL_LIVE_TRANSCRIPTS", {"live_transcript"}),
         ("ALL_TODO_CHANGES", {"todo_changed"}),
+        ("ALL_INGRESS_ALIVE", {"ingress_alive"}),
     ],
 )
 def test_a_pattern_catches_its_function_and_nothing_else(pattern: str, caught: set[str]) -> None:
@@ -108,6 +111,7 @@ def test_every_pattern_is_tested_above() -> None:
         "ALL_LOGS",
         "ALL_EVENTS",
         "ALL_LIVE_TRANSCRIPTS",
+        "ALL_INGRESS_ALIVE",
         "ALL_TODO_CHANGES",
     }
 

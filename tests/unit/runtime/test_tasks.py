@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from prometheus_client import REGISTRY
 
-from runtime.tasks import Tasks
+from runtime.tasks import Tasks, count_tasks, heeding
 
 
 class Boom(Exception):
@@ -160,3 +160,54 @@ async def test_finish_lets_children_end_by_themselves_also_those_begun_meanwhile
 async def test_tasks_are_named_after_owner_and_child() -> None:
     async with Tasks("call CA1") as tasks:
         assert tasks.spawn(_wait(asyncio.Event()), "outbox").get_name() == "call CA1.outbox"
+
+
+async def test_a_cancellation_that_meets_its_result_is_heeded():
+    """As asyncio's wait_for does before Python 3.12: it gives the result instead."""
+    went_on = False
+
+    async def swallows() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "result"
+        return ""
+
+    async def asks() -> None:
+        nonlocal went_on
+        assert await heeding(swallows()) == "result"
+        went_on = True
+
+    task = asyncio.get_running_loop().create_task(asks())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not went_on
+
+
+async def test_heeding_changes_nothing_for_a_task_that_was_cancelled_before():
+    async def cleans_up() -> str:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned.append(await heeding(asyncio.sleep(0, "clean")))
+        return ""
+
+    cleaned: list[str] = []
+    task = asyncio.get_running_loop().create_task(cleans_up())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert cleaned == ["clean"]
+
+
+async def test_metrics_tell_the_unfinished_tasks_at_each_scrape() -> None:
+    count_tasks(asyncio.get_running_loop())
+    before = REGISTRY.get_sample_value("trunkline_asyncio_tasks")
+    assert before is not None
+    async with Tasks("owner") as tasks:
+        tasks.spawn(asyncio.sleep(60), "child")
+        assert REGISTRY.get_sample_value("trunkline_asyncio_tasks") == before + 1
+    assert REGISTRY.get_sample_value("trunkline_asyncio_tasks") == before

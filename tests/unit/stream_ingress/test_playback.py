@@ -50,10 +50,16 @@ def test_items_queue_behind_each_other() -> None:
     ledger.done("a")
     ledger.item("b")
     send(ledger, 500, 0)
-    assert ledger.ledger(400) == (Playhead("a", 400, False), Playhead("b", 0, False))
-    assert ledger.ledger(700) == (Playhead("a", 500, True), Playhead("b", 200, False))
+    assert ledger.ledger(400) == (
+        Playhead("a", 400, False, 500, True),
+        Playhead("b", 0, False, 500, False),
+    )
+    assert ledger.ledger(700) == (
+        Playhead("a", 500, True, 500, True),
+        Playhead("b", 200, False, 500, False),
+    )
     assert ledger.remaining_ms(700) == 300
-    assert ledger.ledger(5000)[1] == Playhead("b", 500, False)  # heard, but more may come
+    assert ledger.ledger(5000)[1] == Playhead("b", 500, False, 500)  # heard, but more may come
 
 
 def test_the_playhead_starts_again_after_a_pause() -> None:
@@ -61,7 +67,7 @@ def test_the_playhead_starts_again_after_a_pause() -> None:
     ledger.item("a")
     send(ledger, 100, 1000)
     send(ledger, 100, 5000)
-    assert ledger.ledger(5050) == (Playhead("a", 150, False),)
+    assert ledger.ledger(5050) == (Playhead("a", 150, False, 200),)
 
 
 def test_an_echo_corrects_the_playhead() -> None:
@@ -70,7 +76,7 @@ def test_an_echo_corrects_the_playhead() -> None:
     send(ledger, 200, 0)
     send(ledger, 1000, 0)
     assert ledger.echo("1", 320) == [Reached("a", 200, False)]  # it began 120 ms late
-    assert ledger.ledger(420) == (Playhead("a", 300, False),)
+    assert ledger.ledger(420) == (Playhead("a", 300, False, 1200),)
 
 
 def test_echoes_of_a_clear_never_count() -> None:
@@ -80,7 +86,7 @@ def test_echoes_of_a_clear_never_count() -> None:
     ledger.item("b")
     send(ledger, 400, 0)
     heads, effects = ledger.clear(500)
-    assert heads == (Playhead("a", 400, False), Playhead("b", 100, False))
+    assert heads == (Playhead("a", 400, False, 400), Playhead("b", 100, False, 400))
     assert effects == [Finished("a", 400, 400, True), Finished("b", 100, 400, True)]
     assert ledger.echo("1", 500) == []
     assert ledger.echo("2", 500) == []
@@ -268,6 +274,8 @@ class Ledger(RuleBasedStateMachine):
         assert set(heads) == set(self.sent) - set(self.finished)
         for item, head in heads.items():
             assert head.heard_ms * MS <= self.sent[item]
+            assert head.sent_ms == self.sent[item] // MS
+            assert head.complete is (item in self.done)
             assert abs(head.heard_ms * MS - self.player.heard.get(item, 0)) < self.bound
         left = sum(size for _, _, size in self.player.queue)
         assert abs(self.ledger.remaining_ms(self.now) * MS - left) < self.bound

@@ -113,3 +113,12 @@ def test_when_the_time_is_told() -> None:
     assert not clock.due(clock.place(121 * 20 + 500, 160))
     clock.unsay()
     assert clock.due(clock.place(122 * 20 + 500, 160))
+
+
+def test_the_newest_chunks_come_first() -> None:
+    ring = Ring(0)
+    assert ring.newest(3) == []
+    for number in range(4):
+        ring.audio(number * 20, bytes([number]) * 160)
+    assert [chunk[0] for chunk in ring.newest(3)] == [3, 2, 1]
+    assert ring.newest(0) == []

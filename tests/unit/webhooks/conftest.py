@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from protocol import events as e
-from protocol.ids import CallId, EventId, IngressId, ItemId, Leg, StreamId
+from protocol.ids import CallId, Epoch, EventId, IngressId, ItemId, Leg, StreamId
 from protocol.line import Intent
-from webhooks.decision import Decision, Story, decide, tell
+from webhooks.decision import Decision, decide
+from webhooks.story import Story, tell
 
 CALL = CallId("CA" + "1" * 32)
 T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -15,6 +16,8 @@ T0 = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 class Log:
     """A call's log in the making: sequences with gaps, as other calls leave them."""
+
+    t0 = T0
 
     def __init__(self) -> None:
         self.entries: list[tuple[int, e.AnyEvent]] = []
@@ -36,8 +39,8 @@ class Log:
     def rang(self, channel: e.Channel = "phone") -> int:
         return self._add(e.Ringing(**self._common(0), caller="a", called="b", channel=channel))
 
-    def redirecting(self, reason: str) -> int:
-        return self._add(e.Redirecting(**self._common(5), reason=reason))
+    def redirecting(self, reason: str, after_s: float = 5) -> int:
+        return self._add(e.Redirecting(**self._common(after_s), reason=reason))
 
     def transferred(self) -> int:
         return self._add(e.Transferred(**self._common(6), to="+15550100009"))
@@ -75,11 +78,13 @@ class Log:
             e.StreamStopped(**self._common(6), leg=Leg(leg), reason=reason, line_ms=line_ms)
         )
 
-    def resuming(self, after_s: float, leg: int = 11, id: str = "") -> int:
+    def resuming(
+        self, after_s: float, leg: int = 11, id: str = "", reason: str = "leg lost"
+    ) -> int:
         common = self._common(after_s)
         if id:
             common["id"] = EventId(id)
-        return self._add(e.Resuming(**common, previous_leg=Leg(leg), reason="leg lost"))
+        return self._add(e.Resuming(**common, previous_leg=Leg(leg), reason=reason))
 
     def heard(self, leg: int) -> int:
         return self._add(
@@ -91,6 +96,13 @@ class Log:
                 sent_ms=2,
                 cut=True,
                 line_ms=9,
+            )
+        )
+
+    def turn(self, to_ms: int) -> int:
+        return self._add(
+            e.TurnCommitted(
+                **self._common(4), epoch=Epoch(1), item_id=ItemId("t"), from_ms=0, to_ms=to_ms
             )
         )
 

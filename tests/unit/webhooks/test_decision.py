@@ -7,13 +7,18 @@ import pytest
 from protocol import events as e
 from protocol.line import Intent
 from webhooks.decision import (
+    ON_ITS_WAY_S,
+    OPERATOR,
+    REDIRECT_S,
     RESUMINGS,
     TERMINAL,
+    WATCHDOG,
     WINDOW_S,
     Apologise,
     Decision,
     HangUp,
     NewStream,
+    Wait,
     end_reason,
 )
 
@@ -113,9 +118,9 @@ def test_no_more_resumings_a_minute_than_allowed(log: Any, closing: Intent | Non
     if closing is not None:
         log.closing(leg, closing)
     for n in range(RESUMINGS):
-        assert isinstance(log.decided(after_s=n), NewStream)
-        last = log.resuming(n, leg)
-    assert log.decided(after_s=RESUMINGS) == Apologise("lost", "lost")
+        assert isinstance(log.decided(after_s=n * ON_ITS_WAY_S), NewStream)
+        last = log.resuming(n * ON_ITS_WAY_S, leg)
+    assert log.decided(after_s=RESUMINGS * ON_ITS_WAY_S) == Apologise("lost", "lost")
     assert log.decided(after_s=WINDOW_S - 0.1) == Apologise("lost", "lost")
     later = log.decided(after_s=WINDOW_S)
     assert isinstance(later, NewStream), "the oldest is a minute old"
@@ -129,6 +134,61 @@ def test_a_request_repeated_by_twilio_takes_nothing_again(log: Any) -> None:
         log.resuming(n, leg)
     log.resuming(RESUMINGS, leg, id="this-request")
     assert log.decided(after_s=5) == NewStream(leg, 5_100, "leg lost", None)
+
+
+@pytest.mark.parametrize("reason", [WATCHDOG, OPERATOR, "leg lost"])
+@pytest.mark.parametrize("closing", [None, "handoff"])
+def test_no_second_stream_is_offered_while_one_is_on_its_way(
+    log: Any, reason: str, closing: Intent | None
+) -> None:
+    leg = log.started()
+    if closing is not None:
+        log.closing(leg, closing)
+    last = log.resuming(20, leg, reason=reason)
+    assert log.decided(after_s=20 + ON_ITS_WAY_S - 0.1) == Wait()
+    later = log.decided(after_s=20 + ON_ITS_WAY_S)
+    assert isinstance(later, NewStream), "it did not come"
+    assert (later.previous_leg, later.expected) == (leg, last)
+
+
+def test_a_redirect_that_reached_its_leg_is_not_waited_for(log: Any) -> None:
+    leg = log.started()
+    log.resuming(20, leg, reason=WATCHDOG)
+    second = log.started(after_s=20.5, previous=leg, line_ms=19_500)
+    log.stopped(second, line_ms=21_000)
+    assert log.decided(after_s=21) == NewStream(second, 21_000, "leg lost", 14)
+
+
+def test_a_hang_up_by_rest_is_not_overtaken_by_a_new_stream(log: Any) -> None:
+    log.started()
+    log.redirecting("hang_up", after_s=9)
+    assert log.decided(after_s=9.5) == Wait()
+    assert isinstance(log.decided(after_s=9 + ON_ITS_WAY_S), NewStream), "it was refused"
+
+
+def test_a_new_leg_never_begins_before_what_was_heard_or_said(log: Any) -> None:
+    leg = log.started(after_s=1)
+    log.turn(60_000)
+    assert log.decided(after_s=11) == NewStream(leg, 60_000, "leg lost", 0), "our clock is behind"
+    log.stopped(leg, line_ms=61_000)
+    assert log.decided(after_s=11) == NewStream(leg, 61_000, "leg lost", 0)
+
+
+def test_a_call_whose_lost_leg_had_no_successor_was_lost(log: Any) -> None:
+    leg = log.started()
+    log.resuming(2, leg)
+    assert end_reason("completed", log.story) == "lost"
+    log.started(after_s=3, previous=leg)
+    assert end_reason("completed", log.story) == "caller_hung_up"
+
+
+def test_a_redirect_that_twilio_refused_says_nothing_of_a_later_end(log: Any) -> None:
+    leg = log.started()
+    log.resuming(-REDIRECT_S, leg, reason=OPERATOR)
+    log.stopped(leg, reason="stop")  # 6 s into the call
+    assert end_reason("completed", log.story) == "caller_hung_up"
+    log.resuming(5, leg, reason=OPERATOR)
+    assert end_reason("completed", log.story) == "lost", "the redirect stopped it"
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,22 @@ from hypothesis import strategies as st
 
 from protocol.ids import Leg
 from protocol.line import Intent
-from webhooks.decision import RESUMINGS, TERMINAL, WINDOW_S, Apologise, HangUp, NewStream
+from webhooks.decision import (
+    ON_ITS_WAY_S,
+    OPERATOR,
+    RESUMINGS,
+    TERMINAL,
+    WATCHDOG,
+    WINDOW_S,
+    Apologise,
+    HangUp,
+    NewStream,
+    Wait,
+)
 
 STEPS = st.sampled_from(
     ["rang", "started", "stopped", "old stopped", "resuming", "heard", "ended", "again"]
+    + ["resuming watchdog", "resuming operator", "redirecting watchdog", "redirecting hang_up"]
     + [f"closing {intent}" for intent in get_args(Intent)]
 )
 
@@ -36,8 +48,10 @@ def test_any_history_has_one_sensible_answer(
                 log.stopped(leg, line_ms=data.draw(st.integers(0, 20_000)))
             case ["old", "stopped"]:
                 log.stopped(legs[0] if legs else 5, line_ms=99_000)
-            case ["resuming"]:
-                log.resuming(after_s, leg)
+            case ["resuming", *by]:
+                log.resuming(after_s, leg, reason=by[0] if by else "leg lost")
+            case ["redirecting", reason]:
+                log.redirecting(reason, after_s)
             case ["heard"]:
                 log.heard(leg)
             case ["ended"]:
@@ -56,7 +70,12 @@ def test_any_history_has_one_sensible_answer(
             assert status not in TERMINAL
             assert decision.previous_leg == legs[-1]
             assert decision.line_ms >= [s for s, x in enumerate(steps) if x == "started"][-1] * 1000
-            assert steps.count("resuming") < RESUMINGS
+            assert sum(s.startswith("resuming") for s in steps) < RESUMINGS
+        case Wait():
+            assert not ended
+            assert status not in TERMINAL
+            moved = [s.split()[0] in ("resuming", "redirecting") for s in steps]
+            assert any(moved[-ON_ITS_WAY_S:]), "nothing is on its way"
         case _:
             assert not ended
     if ended:
@@ -78,6 +97,9 @@ def test_a_broken_ingress_never_loops(new_log: Any, losses: list[tuple[str, int]
         if how == "handoff":
             log.closing(leg, "handoff")
         decision = log.decided(after_s=now)
+        if isinstance(decision, Wait):
+            assert now - offered[-1] < ON_ITS_WAY_S
+            continue
         if not isinstance(decision, NewStream):
             assert decision == Apologise("lost", "lost")
             break
@@ -88,3 +110,47 @@ def test_a_broken_ingress_never_loops(new_log: Any, losses: list[tuple[str, int]
             leg = log.started(now, previous=leg, line_ms=decision.line_ms)
     for first in offered:
         assert sum(first <= other < first + WINDOW_S for other in offered) <= RESUMINGS
+
+
+OFFERS = st.lists(
+    st.tuples(
+        st.sampled_from(["action", "watchdog", "operator"]),
+        st.sampled_from(["opens", "never opens"]),
+        st.floats(0, 20, allow_nan=False),
+    ),
+    max_size=40,
+)
+
+
+@given(offers=OFFERS)
+def test_a_leg_never_gets_two_streams_beyond_the_guard(
+    new_log: Any, offers: list[tuple[str, str, float]]
+) -> None:
+    """Whoever asks, in any order and rhythm: of what is offered for one leg there are never more
+    than RESUMINGS in a window, and never one beside another that is on its way.
+    """
+    log = new_log()
+    leg, now = log.started(0), 0.0
+    given_at: list[tuple[float, Leg]] = []
+    for by, what, later in offers:
+        now += later
+        decision = log.decided(after_s=now)
+        match decision:
+            case NewStream():
+                assert decision.previous_leg == leg
+                assert not any(of == leg and now - at < ON_ITS_WAY_S for at, of in given_at)
+                given_at.append((now, leg))
+                reasons = {"action": "leg lost", "watchdog": WATCHDOG, "operator": OPERATOR}
+                log.resuming(now, leg, reason=reasons[by])
+                if what == "opens":
+                    leg = log.started(now, previous=leg, line_ms=decision.line_ms)
+            case Wait():
+                at, of = given_at[-1]
+                assert of == leg
+                assert now - at < ON_ITS_WAY_S
+            case other:
+                assert other == Apologise("lost", "lost")
+                break
+    for first, _ in given_at:
+        within = [at for at, _ in given_at if first <= at < first + WINDOW_S]
+        assert len(within) <= RESUMINGS

@@ -8,6 +8,7 @@ from protocol import events as e
 from protocol.line import Intent
 from webhooks.amd import is_machine
 from webhooks.decision import (
+    ON_ITS_WAY_S,
     RESUMINGS,
     AfterDial,
     Apologise,
@@ -35,9 +36,11 @@ def test_a_human_is_better_than_every_apology(log: Any) -> None:
     assert log.decided(human_there=True) == DialHuman("unavailable")
     leg = log.started()
     for n in range(RESUMINGS):
-        assert isinstance(log.decided(after_s=n, human_there=True), NewStream)
-        log.resuming(n, leg)
-    assert log.decided(after_s=RESUMINGS, human_there=True) == DialHuman("lost")
+        after_s = n * ON_ITS_WAY_S
+        assert isinstance(log.decided(after_s=after_s, human_there=True), NewStream)
+        log.resuming(after_s, leg)
+    after_s = RESUMINGS * ON_ITS_WAY_S
+    assert log.decided(after_s=after_s, human_there=True) == DialHuman("lost")
 
 
 def test_a_human_is_not_dialled_where_there_is_nothing_to_apologise_for(log: Any) -> None:

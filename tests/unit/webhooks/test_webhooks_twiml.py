@@ -8,7 +8,7 @@ from protocol.ids import CallId, Leg
 from runtime.settings import load
 from testbed.twilio.twiml import PARAMETER_LIMIT, Connect, Dial, Hangup, Pause, Redirect, Say, parse
 from webhooks import twiml
-from webhooks.numbers import NUMBER_BYTES, number
+from webhooks.numbers import NUMBER_BYTES, number, parties
 from webhooks.settings import Settings
 from webhooks.signature import SignedForm
 from webhooks.stream_token import Offers
@@ -32,7 +32,7 @@ def offer(
     )
     form = SignedForm(CALL, ImmutableMultiDict({"From": caller, "To": called}))
     document = Offers(settings).twiml(
-        form, previous_leg=Leg(leg), line_ms=line_ms, expires=NOW + 60
+        form.call, parties(form), previous_leg=Leg(leg), line_ms=line_ms, expires=NOW + 60
     )
     return list(parse(document, None)), document
 

@@ -13,9 +13,10 @@ from msgspec import Struct, field, structs
 
 from protocol import events as e
 from protocol.ids import CallId, Epoch, EventId, ItemId, Leg, ToolCallId, WorkerId
-from protocol.utterance import Utterance
+from protocol.utterance import Utterance, heard_again
 
 Phase = Literal["unknown", "ringing", "active", "ended"]
+Taken = Literal["placed", "takeover", "handover"]
 
 _RANK = {"queued": 0, "initiated": 1, "ringing": 2, "in-progress": 3}
 _TERMINAL = 4
@@ -23,12 +24,17 @@ _TERMINAL = 4
 
 
 class KeyPress(Struct, frozen=True):
+    """A key; ``•`` at the gate. ``sequence`` is its place in the log, here and below."""
+
     digit: str
     line_ms: int
+    sequence: int = 0
 
 
 class ToolUse(Struct):
-    """One tool call. ``key`` is its idempotency key; ``result`` is empty until it returned."""
+    """One tool call. ``key`` is its idempotency key; ``result`` is empty and ``returned_sequence``
+    0 until it returned.
+    """
 
     key: EventId
     tool_call_id: ToolCallId
@@ -39,6 +45,8 @@ class ToolUse(Struct):
     outcome: e.ToolOutcome | None = None
     result: str = ""
     took_ms: int = 0
+    sequence: int = 0
+    returned_sequence: int = 0
 
 
 class Line(Struct, frozen=True):
@@ -55,6 +63,11 @@ class Line(Struct, frozen=True):
 class CallState(Struct):
     """What a call's events add up to. ``epoch`` 0: no worker holds it; ``leg`` 0: no stream was
     opened.
+
+    ``taken`` is how the epoch was taken, ``handed_over_ms`` where on the line the holder before
+    fell silent, if it did. ``mode_sequence`` and ``session_sequence`` are the places of the newest
+    mode_changed and session_opened. ``ended_responses`` are those of which nothing more will come.
+    ``superseded``: turns that a later session heard once more.
     """
 
     call_id: CallId
@@ -73,11 +86,18 @@ class CallState(Struct):
     line_ms: int = 0
     epoch: Epoch = Epoch(0)
     worker: WorkerId | None = None
+    taken: Taken = "placed"
+    handed_over_ms: int | None = None
+    standing: str = ""
     mode: e.Mode | None = None
+    mode_sequence: int = 0
     pin_accepted_line_ms: int | None = None
     pin_attempts: int = 0
     session: e.SessionOpened | None = None
     session_open: bool = False
+    session_sequence: int = 0
+    superseded: set[ItemId] = field(default_factory=set[ItemId])
+    ended_responses: set[str] = field(default_factory=set[str])
     utterances: list[Utterance] = field(default_factory=list[Utterance])
     tools: list[ToolUse] = field(default_factory=list[ToolUse])
     keys: list[KeyPress] = field(default_factory=list[KeyPress])
@@ -105,17 +125,17 @@ class CallState(Struct):
                 self._status(event)
             case e.StreamStarted() | e.StreamClosing() | e.StreamStopped() | e.Heard():
                 self._line(sequence, event)
-            case e.Assigned():
-                self.epoch, self.worker = Epoch(sequence), WorkerId(event.worker)
-                self.phase = "ended" if self.phase == "ended" else "active"
+            case e.Assigned() | e.HandingOver():
+                self._holder(sequence, event)
             case e.TurnCommitted() | e.TurnTranscribed() | e.Said() | e.BargedIn():
-                self._speech(event)
+                self._speech(sequence, event)
             case e.ToolCalled() | e.ToolReturned():
-                self._tool(event)
+                self._tool(sequence, event)
             case e.ModeChanged():
-                self.mode = event.mode
+                self.mode, self.mode_sequence = event.mode, sequence
             case e.SessionOpened():
                 self.session, self.session_open = event, True
+                self.session_sequence = sequence
             case e.SessionUpdated():
                 self._updated(event)
             case e.SessionLost():
@@ -125,18 +145,34 @@ class CallState(Struct):
             case e.PinAccepted():
                 self.pin_accepted_line_ms = event.line_ms
             case e.KeyPressed():
-                self.keys.append(KeyPress(event.digit, event.line_ms))
+                self.keys.append(KeyPress(event.digit, event.line_ms, sequence))
             case e.UsageReported():
                 self.cost_usd += event.cost_usd or 0.0
+                if event.source == "response":
+                    self.ended_responses.add(event.reference)
+            case e.ResponseEnded():
+                self.ended_responses.add(event.response_id)
+            case e.CallerAdmitted():
+                self.standing = event.standing
             case e.ResponseTimed():
                 self.response_ms.append(event.response_ms)
-            case e.HandingOver() | e.Redirecting() | e.Resuming() | e.ResponseEnded():
+            case e.Redirecting() | e.Resuming():
                 pass  # matter to their readers by their place in the log, not to the state
-            case e.OperatorActed() | e.LimitReached() | e.OutputStopped() | e.CallerAdmitted():
+            case e.OperatorActed() | e.LimitReached() | e.OutputStopped():
                 pass
             case e.MachineDetected() | e.DialEnded() | e.Resumed():
                 pass
         return True
+
+    def _holder(self, sequence: int, event: e.Assigned | e.HandingOver) -> None:
+        if isinstance(event, e.HandingOver):
+            self.handed_over_ms = event.line_ms
+            return
+        self.epoch, self.worker = Epoch(sequence), WorkerId(event.worker)
+        self.taken = event.reason
+        if event.reason != "handover":
+            self.handed_over_ms = None
+        self.phase = "ended" if self.phase == "ended" else "active"
 
     def _updated(self, event: e.SessionUpdated) -> None:
         if self.session is not None:
@@ -199,23 +235,39 @@ class CallState(Struct):
                     stopped or line.stopped,
                 )
 
-    def _speech(self, event: e.TurnCommitted | e.TurnTranscribed | e.Said | e.BargedIn) -> None:
+    def _speech(
+        self, sequence: int, event: e.TurnCommitted | e.TurnTranscribed | e.Said | e.BargedIn
+    ) -> None:
+        if event.item_id in self.superseded:
+            return
         party = "caller" if isinstance(event, e.TurnCommitted | e.TurnTranscribed) else "assistant"
         spoken = self.utterance(event.item_id)
-        if spoken is None:
-            spoken = Utterance(event.item_id, party, at=event.at)
-            self._place(spoken, getattr(event, "previous_item_id", None))
+        if spoken is None or spoken.sequence == 0:  # 0: so far only heard of by ingress
+            if spoken is None:
+                spoken = Utterance(event.item_id, party, at=event.at)
+            else:
+                self.utterances.remove(spoken)
+            spoken.sequence, spoken.session_sequence = sequence, self.session_sequence
+            again = None
+            if isinstance(event, e.TurnCommitted):
+                again = heard_again(self.utterances, spoken, event.from_ms, event.to_ms)
+            if again is None:
+                self._place(spoken, getattr(event, "previous_item_id", None))
+            else:
+                self.superseded |= again
         match event:
             case e.TurnCommitted():
                 spoken.from_ms, spoken.to_ms = event.from_ms, event.to_ms
                 self.line_ms = max(self.line_ms, event.to_ms)
             case e.TurnTranscribed():
                 spoken.text, spoken.done = event.text, True
+                spoken.wordless = not event.failed and not any(c.isalnum() for c in event.text)
             case e.Said():
                 spoken.text, spoken.done = event.text, event.done
                 spoken.generated_ms = event.generated_ms
+                spoken.response_id = event.response_id
             case e.BargedIn():
-                spoken.heard_ms, spoken.cut = event.heard_ms, True
+                spoken.heard_ms, spoken.cut, spoken.barged = event.heard_ms, True, True
 
     def _place(self, spoken: Utterance, previous: ItemId | None) -> None:
         """Order by OpenAI's previous_item_id where it is known, else by arrival."""
@@ -226,7 +278,7 @@ class CallState(Struct):
                     return
         self.utterances.append(spoken)
 
-    def _tool(self, event: e.ToolCalled | e.ToolReturned) -> None:
+    def _tool(self, sequence: int, event: e.ToolCalled | e.ToolReturned) -> None:
         match event:
             case e.ToolCalled():
                 self.tools.append(
@@ -237,6 +289,7 @@ class CallState(Struct):
                         event.name,
                         event.arguments,
                         event.at,
+                        sequence=sequence,
                     )
                 )
             case e.ToolReturned():
@@ -244,6 +297,7 @@ class CallState(Struct):
                     if use.key == event.called:
                         use.outcome, use.result = event.outcome, event.result
                         use.took_ms = event.took_ms
+                        use.returned_sequence = sequence
 
 
 def fold(call_id: CallId, entries: Iterable[tuple[int, e.AnyEvent]]) -> CallState:

@@ -101,3 +101,23 @@ class Spend(Struct, frozen=True):
 
 class DaySpend(Struct, frozen=True):
     usd: float
+
+
+class ForgetCaller(Struct, frozen=True):
+    """``callers.forget``: remove everything kept of this number: the record, todos, tool results,
+    PIN, guesses and admitted calls. Asked again it finds nothing and says so.
+    """
+
+    number: str
+
+
+class CallerForgotten(Struct, frozen=True):
+    """What was removed. ``caller_id`` is None when there was no record; ``calls`` are those that
+    were counted of the number.
+    """
+
+    caller_id: CallerId | None = None
+    todos: int = 0
+    tool_results: int = 0
+    pin_attempts: int = 0
+    calls: tuple[CallId, ...] = ()

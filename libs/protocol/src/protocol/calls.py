@@ -42,6 +42,15 @@ class TransferCall(Struct, frozen=True):
     to: str = ""
 
 
+class RedirectCall(Struct, frozen=True):
+    """``calls.redirect``: carry a live call on over a new stream, as if its stream had been lost;
+    its agent stays. Refused beyond three new streams a minute.
+    """
+
+    call: CallId
+    reason: str = ""
+
+
 class CallPlaced(Struct, frozen=True, tag="placed"):
     call: CallId
 

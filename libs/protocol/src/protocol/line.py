@@ -32,11 +32,17 @@ class Dtmf(Struct, frozen=True):
 
 
 class Playhead(Struct, frozen=True):
-    """How far the caller has heard an item. ``done``: all of it that was sent has been heard."""
+    """How far the caller has heard an item. ``done``: all of it that was sent has been heard.
+
+    ``sent_ms``: how much of it is with Twilio and will be heard if nothing clears it; ``complete``:
+    no more of it was to come.
+    """
 
     item_id: ItemId
     heard_ms: int
     done: bool
+    sent_ms: int = 0
+    complete: bool = False
 
 
 class Heard(Struct, frozen=True):

@@ -1,5 +1,5 @@
-"""Messages by which ingress places a call on an agent worker, and the replay of ringed caller
-audio.
+"""Messages by which a call finds its worker (placed, attached, prepared, pinged), and the replay of
+ringed caller audio.
 """
 
 from typing import Literal
@@ -9,7 +9,7 @@ from msgspec import Struct
 from protocol.ids import CallId, Epoch, IngressId, Leg, WorkerId
 from protocol.line import Playhead
 
-DeclineReason = Literal["full", "draining", "taken"]
+DeclineReason = Literal["full", "draining", "taken", "not_held", "failed"]
 
 
 class AgentLoad(Struct, frozen=True):
@@ -43,12 +43,64 @@ class Accepted(Struct, frozen=True, tag="accepted"):
 
 
 class Declined(Struct, frozen=True, tag="declined"):
-    """The worker does not take the call. ``taken``: another one holds it, or the line moved on."""
+    """The worker does not take the call. ``taken``: another one holds it, or the line moved on.
+    ``not_held``: asked to go on with a call that this worker does not hold. ``failed``: no session
+    could be made ready.
+    """
 
     reason: DeclineReason
 
 
 AssignReply = Accepted | Declined
+
+
+class AttachCall(Struct, frozen=True):
+    """Request on ``agent.<worker>.attach``: the call that this worker holds under ``epoch`` has a
+    new line, ``leg`` at ``ingress``, after ``previous_leg``. Answered like ``AssignCall``.
+    """
+
+    call: CallId
+    epoch: Epoch
+    leg: Leg
+    ingress: IngressId
+    previous_leg: Leg
+    ring_from_ms: int
+
+
+class PrepareCall(Struct, frozen=True):
+    """Request on ``agent.<worker>.prepare``: be ready to take the call that ``worker`` holds under
+    ``epoch`` as soon as its ``handing_over`` names you. Answered once a session is open.
+    """
+
+    call: CallId
+    epoch: Epoch
+    worker: WorkerId
+    leg: Leg
+    ingress: IngressId
+
+
+class Prepared(Struct, frozen=True, tag="prepared"):
+    """The successor is ready: its session is open and it hears the line."""
+
+    call: CallId
+
+
+PrepareReply = Prepared | Declined
+
+
+class PingCalls(Struct, frozen=True):
+    """Request on ``agent.<worker>.ping``: do you hold these calls under these epochs?"""
+
+    calls: dict[CallId, Epoch]
+
+
+class PingReply(Struct, frozen=True):
+    """``lost``: calls that the worker does not hold under that epoch. ``stuck``: calls it holds
+    that have not heard their line for 2 s.
+    """
+
+    lost: tuple[CallId, ...] = ()
+    stuck: tuple[CallId, ...] = ()
 
 
 class ReplayRequest(Struct, frozen=True):
@@ -82,7 +134,8 @@ class Replay(Struct, frozen=True):
 
 
 class IngressAlive(Struct, frozen=True):
-    """Heartbeat of an ingress with the legs it holds."""
+    """Heartbeat of an ingress with the legs it holds; ``calls`` are theirs, in the same order."""
 
     ingress: IngressId
     legs: tuple[Leg, ...]
+    calls: tuple[CallId, ...] = ()

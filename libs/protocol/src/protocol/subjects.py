@@ -29,6 +29,16 @@ def event(call: CallId, name: str) -> str:
     return f"call.{call}.event.{name}"
 
 
+def all_logs(name: str) -> str:
+    """Filter for everything the log holds of one name, over all calls."""
+    return f"call.*.log.{name}"
+
+
+def all_events(name: str) -> str:
+    """The accepted events of one name, over all calls, live."""
+    return f"call.*.event.{name}"
+
+
 def call_events(call: CallId) -> str:
     """All accepted events of one call, live."""
     return f"call.{call}.event.*"
@@ -108,12 +118,23 @@ def agent_assign(worker: WorkerId) -> str:
     return f"agent.{worker}.assign"
 
 
+def agent_attach(worker: WorkerId) -> str:
+    return f"agent.{worker}.attach"
+
+
+def agent_prepare(worker: WorkerId) -> str:
+    return f"agent.{worker}.prepare"
+
+
 def agent_ping(worker: WorkerId) -> str:
     return f"agent.{worker}.ping"
 
 
 def ingress_replay(ingress: IngressId) -> str:
     return f"ingress.{ingress}.replay"
+
+
+ALL_INGRESS_ALIVE = "ingress.*.alive"
 
 
 def ingress_alive(ingress: IngressId) -> str:

@@ -8,7 +8,7 @@ micro; none touches nats-py.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import nats
 import nats.errors
@@ -22,10 +22,11 @@ from protocol import codec
 from protocol.errors import DecodeError
 from runtime import logging
 from runtime.errors import NatsAway, NoAnswer, Refused, ServiceError
+from runtime.nats_login import login
 from runtime.service import Shutdown, waiting
 from runtime.settings import CommonSettings, host_port
+from runtime.tasks import heeding
 
-T = TypeVar("T")
 Message = Msg
 """What a handler gets: ``subject``, ``data``, ``headers``, ``reply``. Services import it here."""
 Handler = Callable[[Message], Awaitable[None]]
@@ -36,9 +37,7 @@ _dropped_audio = Counter("trunkline_audio_dropped_away_total", "Audio messages d
 _slow = Counter(
     "trunkline_nats_slow_consumer_total", "Messages nats-py dropped: a handler too slow"
 )
-_bad = Counter(
-    "trunkline_messages_undecodable_total", "Messages that were not what their subject says"
-)
+_bad = Counter("trunkline_messages_undecodable_total", "Messages not what their subject says")
 
 ERROR_HEADER = "Nats-Service-Error"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
@@ -127,7 +126,8 @@ class Bus:
     ) -> bytes:
         """``request`` with bytes both ways."""
         try:
-            reply = await self._client.request(subject, payload, timeout=timeout, headers=headers)
+            asking = self._client.request(subject, payload, timeout=timeout, headers=headers)
+            reply = await heeding(asking)
         except nats.errors.NoRespondersError as error:
             raise NoAnswer(subject, nobody=True) from error
         except nats.errors.TimeoutError as error:
@@ -220,11 +220,12 @@ class Subscribed:
 
 @contextlib.asynccontextmanager
 async def connect(settings: CommonSettings, name: str, shutdown: Shutdown) -> AsyncGenerator[Bus]:
-    """A connected bus named ``name``; waits for NATS as STARTUP_WAIT_S says, drains on leaving.
+    """A connected bus named ``name`` (``role/process``); waits for NATS as STARTUP_WAIT_S says.
 
-    Raises ServiceError with one sentence when NATS cannot be reached in time.
+    Drains on leaving. Raises ServiceError with one sentence when NATS cannot be reached in time.
     """
     servers = [s.strip() for s in settings.nats_url.split(",") if s.strip()]
+    how = login(settings, name.partition("/")[0])
     bus: Bus | None = None
 
     async def reconnected() -> None:
@@ -253,7 +254,7 @@ async def connect(settings: CommonSettings, name: str, shutdown: Shutdown) -> As
                     servers,
                     name=name,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.2,  # pyright: ignore[reportArgumentType] -- seconds; a float works
+                    reconnect_time_wait=0.2,  # pyright: ignore[reportArgumentType] -- a float works
                     ping_interval=PING_INTERVAL_S,
                     max_outstanding_pings=2,
                     drain_timeout=DRAIN_S,
@@ -261,7 +262,7 @@ async def connect(settings: CommonSettings, name: str, shutdown: Shutdown) -> As
                     error_cb=failed,
                     disconnected_cb=disconnected,
                     reconnected_cb=reconnected,
-                    user_credentials=settings.nats_creds or None,
+                    **how,
                 )
         except (OSError, TimeoutError, nats.errors.Error) as error:
             return f"refused the connection ({type(error).__name__})"

@@ -84,6 +84,22 @@ class CallLog:
         assert found.seq is not None, "a stored message has a sequence"
         return Entry(found.seq, codec.decode_event(found.data or b""))
 
+    async def recent(self, name: str, since: datetime, *, timeout: float = 5) -> list[Entry]:
+        """The events of this name of all calls from ``since`` on, in order. Raises NatsAway."""
+        subject = subjects.all_logs(name)
+        start: dict[str, object] = {"start_time": _rfc3339(since)}
+        entries: list[Entry] = []
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    batch = await self._batch(subject, start)
+                    entries += batch.entries
+                    if not batch.pending:
+                        return entries
+                    start = {"seq": batch.reached + 1}
+        except TimeoutError:
+            raise NatsAway("the log does not answer") from None
+
     async def follow(self, since: datetime) -> AsyncGenerator[list[Entry]]:
         """Every event from ``since`` on, in order, each once, for ever: first the past in
         batches, then live.
@@ -111,7 +127,7 @@ class CallLog:
             with contextlib.suppress(nats.errors.Error):
                 await self._bus.settle()
             last = wanted = tries = 0
-            start: dict[str, object] = {"start_time": since.isoformat().replace("+00:00", "Z")}
+            start: dict[str, object] = {"start_time": _rfc3339(since)}
             while True:
                 batch = await self._patiently(start)
                 if batch.reached > last:
@@ -181,6 +197,10 @@ class CallLog:
         except nats.errors.Error as error:
             raise NatsAway("the log cannot be asked") from error
         raise NatsAway("the connection ended while reading the log")
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 class _Batch(Struct, frozen=True):

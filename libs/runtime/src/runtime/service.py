@@ -19,6 +19,7 @@ from runtime import logging, settings
 from runtime.admin import Health, admin_app, serving
 from runtime.errors import AskedToStop, ServiceError, SettingsError
 from runtime.settings import CommonSettings
+from runtime.tasks import count_tasks
 
 S = TypeVar("S", bound=CommonSettings)
 _log = logging.get("service")
@@ -73,6 +74,7 @@ def run(
         shutdown, health = Shutdown(), Health()
         health.add("draining", lambda: not shutdown.asked)
         loop = asyncio.get_running_loop()
+        count_tasks(loop)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, _on_signal, shutdown)
         async with serving(

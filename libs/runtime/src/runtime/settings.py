@@ -51,6 +51,16 @@ class CommonSettings(Struct, frozen=True, kw_only=True):
     nats_creds: Annotated[str, Meta(description="Path of a NATS credentials file; empty: none")] = (
         ""
     )
+    nats_nkey: Annotated[
+        str, Meta(description="Path of a file with an nkey seed, instead of NATS_CREDS")
+    ] = ""
+    nats_ca: Annotated[
+        str, Meta(description="Path of the CA certificates that prove a tls:// NATS server")
+    ] = ""
+    nats_cert: Annotated[
+        str, Meta(description="Path of a client certificate for NATS; its key: NATS_KEY")
+    ] = ""
+    nats_key: Annotated[str, Meta(description="Path of the key of NATS_CERT")] = ""
     startup_wait_s: Annotated[
         int, Meta(ge=0, description="Seconds to wait at start for what is needed; 0: for ever")
     ] = 30
@@ -60,6 +70,18 @@ class CommonSettings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     ] = "info"
+
+
+class DatabaseSettings(CommonSettings, frozen=True, kw_only=True):
+    """What a service with tables reads besides."""
+
+    database_url: Annotated[
+        Secret,
+        Meta(description="PostgreSQL, like postgresql://user:password@host:5432/trunkline"),
+    ]
+    database_pool: Annotated[
+        int, Meta(ge=1, le=200, description="Most database connections of one process")
+    ] = 10
 
 
 S = TypeVar("S", bound=Struct)

@@ -7,11 +7,11 @@ call among many).
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from runtime.logging import get
 
@@ -19,6 +19,9 @@ _log = get("tasks")
 _failures = Counter(
     "trunkline_task_failures_total", "Isolated tasks that ended in an error", ["task"]
 )
+_unfinished = Gauge("trunkline_asyncio_tasks", "Tasks of the process that have not ended")
+
+T = TypeVar("T")
 
 CANCEL_AGAIN_S = 3.0
 """More than any orderly end takes."""
@@ -90,3 +93,20 @@ class Tasks:
         except Exception:
             _failures.labels(name).inc()
             _log.exception("task failed", task=f"{self._name}.{name}")
+
+
+def count_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Let /metrics tell the unfinished tasks of ``loop``, counted on each scrape."""
+    _unfinished.set_function(lambda: len(asyncio.all_tasks(loop)))
+
+
+async def heeding(work: Awaitable[T]) -> T:
+    """Await ``work``, and be cancelled even if the cancellation meets its result: before Python
+    3.12 wait_for swallows it then, and whoever asked would go on as if nothing had happened.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    result = await work
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result

@@ -10,7 +10,6 @@ from ai_agent.speaker import speaker
 from ai_agent.toolbox import Toolbox
 from ai_agent.wanted_tools import WantedTools
 from ai_agent.worker import Worker
-from protocol import subjects
 from protocol.ids import worker_id
 from runtime import assistants, bus, logging
 from runtime.admin import Health
@@ -40,11 +39,9 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         tasks.spawn(toolbox.follow(wanted.names), "toolbox")
         worker = Worker(name, settings, nats, openai, toolbox, profiles, spoken)
         assignments = Assignments(worker, tasks, build=version("ai-agent"))
-        requests = await nats.subscribe(subjects.agent_assign(name), assignments.requested)
-        await nats.settle()
-        tasks.spawn(assignments.announce(), "announce")
-        health.started()
-        _log.info("serving", worker=name, slots=settings.agent_slots)
-        await shutdown.wait()
-        await requests.drain()
-        await assignments.drain(settings.agent_drain_s)
+        async with assignments.asked():
+            tasks.spawn(assignments.announce(), "announce")
+            health.started()
+            _log.info("serving", worker=name, slots=settings.agent_slots)
+            await shutdown.wait()
+            await assignments.drain(settings.agent_drain_s)

@@ -2,11 +2,14 @@
 record and todos.
 """
 
+import dataclasses
 import hashlib
 import hmac
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import structs
 
 from ai_agent import builtin_tools, prompt
 from ai_agent.admission import Standing
@@ -15,7 +18,7 @@ from ai_agent.worker import Worker
 from protocol import subjects
 from protocol.call import CallState
 from protocol.errors import DecodeError
-from protocol.events import OfferedTool
+from protocol.events import OfferedTool, SessionOpened
 from protocol.todos import Caller, IdentifyCaller, ListTodos, TodoList
 from runtime import clock, logging
 from runtime.assistant import Assistant
@@ -40,7 +43,6 @@ class Brief:
     tools: tuple[OfferedTool, ...]
     caller: Caller | None
     safety_id: str
-    greet: bool
     facts: str
     """What the instructions say beside the profile's own words."""
 
@@ -58,10 +60,10 @@ class Brief:
             event_id=event_id,
         )
 
-    def opened(self, session_id: str) -> dict[str, Any]:
+    def opened(self, session_id: str, generation: int) -> dict[str, Any]:
         """Fields of ``session_opened``."""
         return {
-            "generation": 1,
+            "generation": generation,
             "session_id": session_id,
             "model": self.model,
             "profile": self.assistant.name,
@@ -73,9 +75,12 @@ class Brief:
         }
 
 
-def profile(worker: Worker, called: str) -> LoadedAssistant:
-    """The profile that answers a called number. Raises ServiceError when there is none."""
-    loaded = worker.assistants.answering(called)
+def profile(worker: Worker, called: str, before: SessionOpened | None = None) -> LoadedAssistant:
+    """The profile that answers a called number, or that the session ``before`` ran under, if that
+    is still there. Raises ServiceError when there is none.
+    """
+    loaded = None if before is None else worker.assistants.newest(before.profile)
+    loaded = loaded or worker.assistants.answering(called)
     if loaded is None:
         raise ServiceError("no assistant profile answers the called number")
     return loaded
@@ -100,7 +105,7 @@ async def prepare(
         caller=caller,
         todos=listed.todos if listed is not None else (),
     ).strip()
-    return Brief(
+    brief = Brief(
         assistant=assistant,
         sha256=loaded.sha256,
         model=assistant.model or settings.openai_model,
@@ -109,8 +114,23 @@ async def prepare(
         tools=offered(worker, assistant),
         caller=caller,
         safety_id=_safety_id(settings.openai_api_key.reveal(), state.caller),
-        greet=not any(not u.item_id.startswith(("local:", "voice_")) for u in state.utterances),
         facts=facts,
+    )
+    return brief if state.session is None else _as_before(brief, state.session)
+
+
+def _as_before(brief: Brief, before: SessionOpened) -> Brief:
+    """A call that goes on keeps its voice, its tools and what it was told, whatever its profile
+    says by now.
+    """
+    assistant = structs.replace(brief.assistant, voice=before.voice, language=before.language)
+    return dataclasses.replace(
+        brief,
+        assistant=assistant,
+        sha256=before.profile_sha256,
+        model=before.model,
+        instructions=before.instructions,
+        tools=before.tools,
     )
 
 

@@ -32,11 +32,30 @@ class CallVoice:
         self._quiet = quiet
         self._queue: deque[tuple[Sentence, Sentence | None]] = deque()
         self._more = asyncio.Event()
-        self._unheard: set[ItemId] = set()
+        self._unheard: dict[ItemId, Sentence] = {}
         self._generation = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._ending: line.Intent | None = None
+        self._ended = False
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is being said, waits to be said, or is still to be heard."""
+        return self._idle.is_set() and not self._unheard
+
+    async def lost(self, ledger: tuple[line.Playhead, ...]) -> None:
+        """What was under way to the caller is gone: say again what they did not hear to its
+        end.
+        """
+        heard = {stood.item_id for stood in ledger if stood.done}
+        again = [s for item, s in self._unheard.items() if item not in heard]
+        self._generation += 1
+        self._unheard.clear()
+        self._queue.extendleft((sentence, None) for sentence in reversed(again))
+        if again or self._ended:
+            self._idle.clear()
+            self._more.set()
 
     def say(self, sentence: Sentence, otherwise: Sentence | None = None) -> None:
         """Speak after what is being said; ``otherwise`` when nothing can speak it."""
@@ -66,7 +85,7 @@ class CallVoice:
     async def heard(self, heard: line.Heard) -> None:
         """The caller heard a part of an item; the end of the last one makes it quiet."""
         if heard.done and heard.item_id in self._unheard:
-            self._unheard.discard(heard.item_id)
+            del self._unheard[heard.item_id]
             await self._check()
 
     async def run(self) -> None:
@@ -81,6 +100,7 @@ class CallVoice:
             self._more.clear()
             self._idle.set()
             if self._ending is not None:
+                self._ended = True
                 await self._held.end(self._ending)
             await self._check()
 
@@ -91,7 +111,7 @@ class CallVoice:
     async def _speak(self, sentence: Sentence) -> bool:
         item = ItemId(self._held.new_name("voice"))
         generation, size = self._generation, 0
-        self._unheard.add(item)
+        self._unheard[item] = sentence
         try:
             async with contextlib.aclosing(self._speaker.speak(sentence)) as speech:
                 async for piece in speech:
@@ -102,7 +122,7 @@ class CallVoice:
         except SpeakerFailed:
             _log.warning("sentence not spoken", call_id=self._held.id)
             if size == 0:
-                self._unheard.discard(item)
+                self._unheard.pop(item, None)
                 return False
         await self._held.line.done(item)
         fields = {

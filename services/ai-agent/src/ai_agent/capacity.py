@@ -1,11 +1,14 @@
 """How many calls a worker holds and may take (pure)."""
 
+import contextlib
+from collections.abc import Generator
+
 from protocol.ids import CallId, WorkerId
 from protocol.placement import AgentLoad, DeclineReason
 
 
 class Capacity:
-    """The slots of one worker."""
+    """The slots of one worker. A call that is prepared for has a slot like one that is held."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
@@ -33,6 +36,16 @@ class Capacity:
 
     def release(self, call: CallId) -> None:
         self._held.discard(call)
+
+    @contextlib.contextmanager
+    def lease(self, call: CallId) -> Generator[DeclineReason | None]:
+        """A slot for the block, whatever happens in it; or why there is none."""
+        reason = self.take(call)
+        try:
+            yield reason
+        finally:
+            if reason is None:
+                self.release(call)
 
     def load(self, worker: WorkerId, build: str) -> AgentLoad:
         """What is announced on ``agents.load``."""

@@ -33,6 +33,11 @@ class Closing:
         lifted, self._intent = self._intent, None
         return lifted
 
+    def line_lost(self) -> bool:
+        """The line that was told to close is no more: another one is to be told."""
+        again, self._closed = self._closed, False
+        return again
+
     def end(self, *, busy: bool) -> list[Effect]:
         """The end, once, when it is decided and nothing is left to say."""
         if self._intent is None or self._closed or busy:

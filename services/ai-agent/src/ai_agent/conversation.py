@@ -6,13 +6,17 @@ the call runner performs the effects in order. All ``now_ms`` are monotonic, all
 time.
 """
 
+from collections.abc import Sequence
+
 from ai_agent.closing import Closing
 from ai_agent.effects import CallTool, Effect, GiveUp, Record, Tell
 from ai_agent.false_start import FalseStart
 from ai_agent.line_clock import LineClock
 from ai_agent.realtime import commands
 from ai_agent.realtime import events as rt
+from ai_agent.recovery import GOODBYE, Recovery
 from ai_agent.responses import Responses, told
+from ai_agent.restore import Restored
 from ai_agent.resumption import Interruption, Resumption
 from ai_agent.speech import AssistantSpeech
 from ai_agent.turns import CallerTurns
@@ -26,7 +30,6 @@ STOPS = 2
 """Items stopped for their words, in a row, before the model is given up."""
 INSTEAD = 'Say: "{words}" Say nothing else.'
 FILLER = "Say in at most six words that it takes a moment longer. Nothing else."
-GOODBYE = "Say goodbye to the caller in one short sentence."
 
 
 class Conversation:
@@ -44,6 +47,7 @@ class Conversation:
         self._resumption = Resumption(
             self._false_start, self._responses, self._speech, self._closing
         )
+        self._recovery = Recovery(self._responses, self._speech, self._closing, self._resumption)
         self._stops = 0
         self._unanswered_since_ms: int | None = None
         self.clock = LineClock()
@@ -65,6 +69,40 @@ class Conversation:
     def engaged(self) -> bool:
         """Somebody speaks, or something is on its way: no silence to count."""
         return self._gate.busy() or self._speech.unheard() or self._turns.speaking
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing is owed or undecided either: the talk could go on in another session."""
+        undecided = self._closing.decided or bool(self._false_start.cut)
+        return not self.engaged and not undecided and self._unanswered_since_ms is None
+
+    @property
+    def waits(self) -> bool:
+        """The model is to answer, and does not yet or not to the end."""
+        return self._gate.waits() or self._unanswered_since_ms is not None
+
+    def begin(
+        self,
+        found: Restored,
+        ledger: Sequence[line.Playhead],
+        now_ms: int,
+        *,
+        greeting: str,
+        in_words: bool = False,
+    ) -> list[Effect]:
+        """Go on where an earlier session ended, or begin; see ``Recovery.begin``."""
+        if found.owed == "hear":
+            self._unanswered_since_ms = now_ms
+        return self._recovery.begin(found, ledger, greeting=greeting, in_words=in_words)
+
+    def end(self, now_ms: int) -> list[Effect]:
+        """The session is over: what is to be written of it."""
+        return self._speech.end(now_ms)
+
+    def on_line_lost(self, ledger: Sequence[line.Playhead], now_ms: int) -> list[Effect]:
+        """What was under way to the caller is gone: find out where, and go on from there."""
+        self._false_start.forget()
+        return self._recovery.line_lost(ledger, now_ms)
 
     def tell(self, text: str, line_ms: int) -> list[Effect]:
         """Tell the model something as if the caller had said it at ``line_ms``, and let it answer:
@@ -143,7 +181,7 @@ class Conversation:
 
     def on_tick(self, now_ms: int) -> list[Effect]:
         """Called a few times a second: a turn that nothing answers is silence on the line."""
-        effects = self._after_noise(now_ms)
+        effects = self._after_noise(now_ms) + self._recovery.on_tick(now_ms)
         since = self._unanswered_since_ms
         if since is None or now_ms - since < ANSWER_WITHIN_MS or self._gate.busy():
             return effects
@@ -158,7 +196,8 @@ class Conversation:
 
     def on_cleared(self, cleared: line.Cleared) -> list[Effect]:
         """Playback was emptied, and where."""
-        return self._speech.cleared(cleared)
+        lost = self._recovery.cleared(cleared)
+        return self._speech.cleared(cleared) if lost is None else lost
 
     # -- from the model
 
@@ -207,7 +246,9 @@ class Conversation:
                 return self._response_done(event.response, now_ms)
             case rt.ErrorReported():
                 return self._responses.refused(event.error)
-            case rt.ContentPartAdded() | rt.SessionCreated() | rt.SessionUpdated():
+            case rt.ContentPartAdded():
+                return self._recovery.wrote(event.response_id) if event.part.type == "text" else []
+            case rt.SessionCreated() | rt.SessionUpdated():
                 pass
         return []
 

@@ -65,10 +65,19 @@ class GiveUp(Struct, frozen=True):
     intent: Intent = "failed"
 
 
+class Reopen(Struct, frozen=True):
+    """This session is of no use any more: go on in a new one. ``in_words``: one that is told the
+    call so far by its instructions, because items made it write instead of speak.
+    """
+
+    reason: str
+    in_words: bool = False
+
+
 class Close(Struct, frozen=True):
     """Close the line once what was said has been heard."""
 
     intent: Intent
 
 
-Effect = Tell | Play | PlayDone | ClearPlayback | CallTool | Record | Show | GiveUp | Close
+Effect = Tell | Play | PlayDone | ClearPlayback | CallTool | Record | Show | GiveUp | Reopen | Close

@@ -60,7 +60,10 @@ class Gate:
         """The gate of a call taken over in the middle of it: asks for the whole PIN again under
         the attempt that was open; the tries are the verdicts' business and stay.
         """
-        return cls(pin, attempt=max(1, state.pin_attempts))
+        gate = cls(pin, attempt=max(1, state.pin_attempts))
+        gate._verified = max(0, state.pin_attempts - 1)
+        gate._keys = sum(1 for key in state.keys if key.digit == MASK)
+        return gate
 
     @property
     def done(self) -> bool:
@@ -85,6 +88,13 @@ class Gate:
         if standing is not None and not standing.has_pin:
             return self._verdict(callers.NoPin(), now_ms, line_ms)
         return [self._requested(), self._say("gate_prompt", now_ms)]
+
+    def go_on(self, now_ms: int) -> list[GateEffect]:
+        """Instead of ``start``: it was asked before, and handed over in a quiet moment. Nothing
+        is said; silence counts from here.
+        """
+        self._quiet_ms = now_ms
+        return []
 
     def on_heard(self, now_ms: int) -> list[GateEffect]:
         """What was said has been heard to its end: silence counts from here."""

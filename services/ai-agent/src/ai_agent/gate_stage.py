@@ -35,19 +35,19 @@ class GateStage:
         self._held = held
         self._number = state.caller
         self._gate = Gate.resumed(held.brief.assistant.pin, state)
+        self._quietly = state.mode == "gate" and state.taken == "handover"
         self._voice = CallVoice(held, speaker, self._quiet)
         self._passed: asyncio.Future[Passed | Refused] = asyncio.get_running_loop().create_future()
         self._tasks = Tasks("gate")
 
     async def run(self) -> Passed | Refused:
         """The gate from its first prompt to its end."""
-        self._held.record(ModeChanged, {"mode": "gate", "reason": "the profile asks for a PIN"})
+        if not self._quietly:
+            why = "the profile asks for a PIN"
+            self._held.record(ModeChanged, {"mode": "gate", "reason": why})
         async with self._tasks as tasks:
             tasks.spawn(self._voice.run(), "voice")
-            standing = await self._standing()
-            await self._perform(
-                self._gate.start(clock.monotonic_ms(), self._held.audio.now_line_ms, standing)
-            )
+            await self._start()
             tasks.spawn(self._ticking(), "tick")
             ended = await asyncio.shield(self._passed)
             if isinstance(ended, Refused):
@@ -55,6 +55,20 @@ class GateStage:
                 await asyncio.Event().wait()  # its voice says goodbye; the call's end ends it
             await self._voice.drained(WORDS_S)
             return ended
+
+    async def _start(self) -> None:
+        now = clock.monotonic_ms()
+        if self._quietly:
+            return await self._perform(self._gate.go_on(now))
+        standing = await self._standing()
+        now, line_ms = clock.monotonic_ms(), self._held.audio.now_line_ms
+        return await self._perform(self._gate.start(now, line_ms, standing))
+
+    def quiet(self) -> bool:
+        return self._voice.idle and not self._gate.typing and not self._gate.done
+
+    async def on_line_moved(self, ledger: tuple[line.Playhead, ...]) -> None:
+        await self._voice.lost(ledger)
 
     async def on_key(self, key: line.Dtmf) -> None:
         await self._perform(self._gate.on_key(key, clock.monotonic_ms()))

@@ -72,7 +72,25 @@ class Menu:
         """The caller was put through or hung up on: nothing follows but ``on_human_away``."""
         return bool(self._gone)
 
+    @property
+    def quiet(self) -> bool:
+        """Nothing is said, waited for or over: another worker could go on here."""
+        waits = self._speaks_until_ms is not None or self._running is not None or self._trying
+        return not waits and not self._gone
+
     # -- from the runner
+
+    def go_on(self, key: str, now_ms: int) -> int | None:
+        """Instead of ``start``, after a worker that ran the item ``key`` and is gone: the number
+        under which its answer is awaited; None when there is no such item.
+        """
+        item = self._items.get(key)
+        if item is None:
+            return None
+        self._runs += 1
+        self._running = item
+        self._wait(now_ms)
+        return self._runs
 
     def start(self, now_ms: int, lead: PromptName | None = None) -> list[MenuEffect]:
         """Tell the choices, after ``lead``: the one sentence that says why the call is here."""

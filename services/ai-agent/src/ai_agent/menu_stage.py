@@ -1,7 +1,7 @@
 """The keypad menu of a call (shell): performs what the menu decides, without any AI session."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -25,8 +25,9 @@ from ai_agent.menu import Menu
 from ai_agent.prompts import prompt
 from ai_agent.speaker.sentence import Sentence
 from ai_agent.speaker.speaker import Speaker
-from ai_agent.tool_calls import ToolCalls
+from ai_agent.tool_calls import Done, ToolCalls
 from protocol import line
+from protocol.call import CallState, ToolUse
 from protocol.events import ModeChanged
 from protocol.ids import ItemId, ToolCallId
 from runtime import clock
@@ -38,6 +39,8 @@ TICK_S = 0.25
 WORDS_S = 5.0
 """How long the last words may take before the next stage speaks."""
 
+ITEM = "key_"
+"""Before the key of a menu item it is the item id of its tool calls."""
 Next = Literal["assistant"]
 
 
@@ -62,11 +65,30 @@ class MenuStage:
         self._voice = CallVoice(held, speaker, self._quiet)
         self._asked = asyncio.Event()
         self._tasks = Tasks("menu")
+        self._first_tools: list[tuple[ToolUse, int | None]] = []
 
-    async def run(self, *, reason: str, lead: PromptName | None) -> Next:
-        """The menu from its first choices on; returns when the assistant is asked for."""
-        self._held.record(ModeChanged, {"mode": "keypad", "reason": reason})
-        return await self._go(self._menu.start(clock.monotonic_ms(), lead))
+    def quiet(self) -> bool:
+        return self._voice.idle and self._menu.quiet
+
+    async def on_line_moved(self, ledger: tuple[line.Playhead, ...]) -> None:
+        await self._voice.lost(ledger)
+
+    async def run(
+        self, *, reason: str, lead: PromptName | None, state: CallState | None = None
+    ) -> Next:
+        """The menu from its first choices on; returns when the assistant is asked for. ``state``:
+        that of a call which may have been in the menu before.
+        """
+        now = clock.monotonic_ms()
+        if state is None or state.mode != "keypad":
+            self._held.record(ModeChanged, {"mode": "keypad", "reason": reason})
+            return await self._go(self._menu.start(now, lead))
+        open_uses = [use for use in state.tools if not use.returned_sequence]
+        for use in open_uses:
+            run = self._menu.go_on(use.item_id.removeprefix(ITEM), now)
+            self._first_tools.append((use, run))
+        quietly = bool(open_uses) or state.taken == "handover"
+        return await self._go([] if quietly else self._menu.start(now, lead))
 
     async def back(self) -> Next:
         """The assistant that was asked for does not work: go on here."""
@@ -78,6 +100,8 @@ class MenuStage:
         async with self._tasks as tasks:
             tasks.spawn(self._voice.run(), "voice")
             await self._perform(first)
+            while self._first_tools:
+                tasks.isolate(self._again(*self._first_tools.pop(0)), "tool")
             tasks.spawn(self._ticking(), "tick")
             await self._asked.wait()
             await self._voice.drained(WORDS_S)
@@ -130,14 +154,22 @@ class MenuStage:
         item = wanted.item
         call = CallTool(
             ToolCallId(self._held.new_name("menu")),
-            ItemId(f"key_{item.key}"),
+            ItemId(f"{ITEM}{item.key}"),
             item.tool,
             msgspec.json.encode(item.arguments).decode(),
         )
+        await self._answered(self._tools.run(call, self._held.brief), wanted.run)
+
+    async def _again(self, use: ToolUse, run: int | None) -> None:
+        """A tool that a worker before asked, and was gone before its answer."""
+        await self._answered(self._tools.again(use, self._held.brief), run)
+
+    async def _answered(self, work: Coroutine[None, None, Done], run: int | None) -> None:
         try:
-            done = await self._tools.run(call, self._held.brief)
+            done = await work
         except StaleWriter:
             return self._held.watch.leave("stale")
-        now = clock.monotonic_ms()
-        await self._perform(self._menu.on_tool_output(wanted.run, done.output, now))
+        if run is not None:
+            now = clock.monotonic_ms()
+            await self._perform(self._menu.on_tool_output(run, done.output, now))
         return None

@@ -5,6 +5,9 @@ from prometheus_client import Counter, Gauge, Histogram
 CALLS = Gauge("trunkline_agent_calls", "Calls that this worker holds")
 SLOTS_FREE = Gauge("trunkline_agent_slots_free", "Calls that this worker may still take")
 DECLINED = Counter("trunkline_agent_declined_total", "Assignments declined", ["reason"])
+HANDOVERS = Counter(
+    "trunkline_agent_handovers_total", "Calls offered to a successor while draining", ["outcome"]
+)
 SESSIONS = Gauge("trunkline_agent_sessions", "Open Realtime sessions")
 SESSION_FAILED = Counter("trunkline_agent_session_failed_total", "Sessions not opened or lost")
 GIVEN_UP = Counter("trunkline_agent_given_up_total", "Calls ended because the model failed")

@@ -80,6 +80,10 @@ class ResponseGate:
         was, self._asked = self._asked, False
         return was
 
+    def waits(self) -> bool:
+        """The model is to speak or speaks: a response runs or is asked for."""
+        return self._asked or self.active is not None
+
     def coming(self) -> bool:
         """A response is on its way whose id is not known yet."""
         return self._asked or self.active == UNKNOWN

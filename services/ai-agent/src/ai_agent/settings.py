@@ -27,6 +27,10 @@ class Settings(SpeakerSettings, frozen=True, kw_only=True):
     openai_connect_s: Annotated[
         float, Meta(gt=0, description="Seconds to open and configure a session, each try")
     ] = 5.0
+    openai_session_s: Annotated[
+        int,
+        Meta(ge=1, description="Seconds after which a session is renewed, in a pause of the talk"),
+    ] = 3300
     assistants_dir: Annotated[str, Meta(description="Folder of the assistant profiles")] = (
         "assistants"
     )
@@ -41,6 +45,10 @@ class Settings(SpeakerSettings, frozen=True, kw_only=True):
     agent_drain_s: Annotated[
         int, Meta(ge=0, description="Seconds that calls may go on after SIGTERM")
     ] = 60
+    agent_line_wait_s: Annotated[
+        float,
+        Meta(gt=0, description="Seconds that a call whose line ended is kept for its next line"),
+    ] = 15.0
     audio_batch_ms: Annotated[
         int, Meta(ge=20, le=200, description="Caller audio goes to the model in pieces this long")
     ] = 40

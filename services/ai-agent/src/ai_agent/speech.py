@@ -2,6 +2,8 @@
 words so far. A part of conversation, which decides what is said at all.
 """
 
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from ai_agent.effects import ClearPlayback, Effect, Play, PlayDone, Record, Show, Tell
@@ -18,7 +20,9 @@ SAID_EVERY_MS = 1000
 
 
 class SpokenItem(Struct):
-    """One assistant item. Times in ms of its own audio."""
+    """One assistant item. Times in ms of its own audio. ``adopted``: said in an earlier session;
+    ``told``: this one knows it, as text, under the same name.
+    """
 
     item_id: ItemId
     response_id: str
@@ -31,6 +35,8 @@ class SpokenItem(Struct):
     text: str = ""
     recorded_at_ms: int | None = None
     previous_item_id: ItemId | None = None
+    adopted: bool = False
+    told: bool = False
 
     @property
     def received_ms(self) -> int:
@@ -54,7 +60,7 @@ class AssistantSpeech:
 
     def __init__(self, clears: int = 0) -> None:
         self._items: dict[ItemId, SpokenItem] = {}
-        self._clears = clears
+        self.clears = clears
         self._clear_line_ms: dict[int, int] = {}
 
     def unheard(self) -> bool:
@@ -87,6 +93,21 @@ class AssistantSpeech:
         found = self._items.get(ItemId(item))
         if found is not None:
             found.previous_item_id = ItemId(previous)
+
+    def adopt(self, stood: line.Playhead, text: str, *, told: bool) -> None:
+        """An item of an earlier session that the line may still have something of."""
+        self._items[stood.item_id] = SpokenItem(
+            stood.item_id,
+            response_id="",
+            received_bytes=stood.sent_ms * BYTES_PER_MS,
+            heard_ms=stood.heard_ms,
+            heard_all=stood.done or stood.heard_ms >= stood.sent_ms,
+            audio_done=True,
+            said_done=True,
+            text=text,
+            adopted=True,
+            told=told,
+        )
 
     def response_of(self, item_id: ItemId) -> str | None:
         """The response of an item that is not cut yet; None for any other."""
@@ -137,10 +158,10 @@ class AssistantSpeech:
         """
         if not self.unheard():
             return []
-        self._clears += 1
+        self.clears += 1
         if line_ms is not None:
-            self._clear_line_ms[self._clears] = line_ms
-        return [ClearPlayback(self._clears)]
+            self._clear_line_ms[self.clears] = line_ms
+        return [ClearPlayback(self.clears)]
 
     def cleared(self, cleared: line.Cleared) -> list[Effect]:
         """Playback was emptied: cut every unfinished item where the caller stopped hearing it."""
@@ -156,10 +177,33 @@ class AssistantSpeech:
             # The model refuses a cut beyond the audio that it made.
             item.heard_ms = min(max(stood.heard_ms, item.heard_ms), item.received_ms)
             item.cut = True
-            effects.append(Tell(commands.truncate(item.item_id, item.heard_ms)))
+            effects += _shortened(item)
             fields = {"item_id": item.item_id, "heard_ms": item.heard_ms, "line_ms": line_ms}
             effects.append(Record(BargedIn, fields))
         return effects
+
+    def lose(self, stood: Mapping[ItemId, line.Playhead]) -> tuple[list[Effect], list[SpokenItem]]:
+        """What was under way to the caller is gone: cut every item where they stopped hearing it
+        (where they were last heard of, if ``stood`` does not say), and give those that were cut.
+        """
+        effects: list[Effect] = []
+        lost: list[SpokenItem] = []
+        for item in [item for item in self._items.values() if item.unheard()]:
+            at = stood.get(item.item_id)
+            if at is not None and (at.done or at.heard_ms >= item.received_ms):
+                item.heard_all = True
+                continue
+            if at is not None:
+                item.heard_ms = min(max(at.heard_ms, item.heard_ms), item.received_ms)
+            item.cut = True
+            effects += _shortened(item)
+            lost.append(item)
+        return effects, lost
+
+    def end(self, now_ms: int) -> list[Effect]:
+        """The session is over: the last words of what it was saying."""
+        open_items = [i for i in self._items.values() if i.text and not i.said_done and not i.cut]
+        return [_said(item, now_ms, done=False) for item in open_items]
 
     def audio_done(self, item_id: ItemId) -> list[Effect]:
         item = self._items.get(item_id)
@@ -184,6 +228,17 @@ class AssistantSpeech:
             item.said_done = True
             effects.append(_said(item, now_ms, done=True))
         return effects
+
+
+def _shortened(item: SpokenItem) -> list[Effect]:
+    """The model's item holds no more than the caller heard."""
+    if not item.adopted:
+        return [Tell(commands.truncate(item.item_id, item.heard_ms))]
+    if not item.told:
+        return []
+    # Text cannot be truncated: it is made anew.
+    again = commands.assistant_text(item.heard_text())
+    return [Tell(commands.delete_item(item.item_id)), Tell(again)]
 
 
 def _said(item: SpokenItem, now_ms: int, *, done: bool) -> Record:

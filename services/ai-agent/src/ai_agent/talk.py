@@ -1,14 +1,12 @@
-"""The conversation of a call (shell): holds one Realtime session and performs what its cores
-decide.
+"""One Realtime session of a call while it talks (shell): performs what its cores decide.
 
-Made by the call runner for every session; ``run`` returns when the session can go on no longer.
+Made by the dialogue for every session; ``run`` returns when this one can go on no longer.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
-from ai_agent import metrics
-from ai_agent.call_history import history
 from ai_agent.conversation import Conversation
 from ai_agent.effects import (
     CallTool,
@@ -19,6 +17,7 @@ from ai_agent.effects import (
     Play,
     PlayDone,
     Record,
+    Reopen,
     Show,
     Tell,
 )
@@ -26,23 +25,25 @@ from ai_agent.held_call import HeldCall
 from ai_agent.keys import Keys, TellModel
 from ai_agent.money import Money
 from ai_agent.pacing import Pacing
-from ai_agent.realtime.connection import RealtimeConnection, SessionFailed, connected
-from ai_agent.ring_replay import replay
+from ai_agent.patience import Patience
+from ai_agent.playheads import Playheads
+from ai_agent.realtime import events as rt
+from ai_agent.realtime.commands import PROBE
+from ai_agent.realtime.connection import RealtimeConnection
+from ai_agent.restore import Restored
+from ai_agent.ring_replay import restored
+from ai_agent.session import Ended
 from ai_agent.session_updates import SessionUpdates
 from ai_agent.talk_log import TalkLog
+from ai_agent.talk_tools import TalkTools
 from ai_agent.todo_news import TodoNews
 from ai_agent.tool_calls import ToolCalls
 from ai_agent.watchers import output_watch, todos_watched
 from protocol import commands, line, subjects
-from protocol.call import CallState
-from protocol.events import LimitReached, ModeChanged, Said, SessionLost, SessionOpened
+from protocol.events import LimitReached, Said
 from protocol.ids import ItemId
-from runtime import clock, errors, logging
+from runtime import clock
 
-_log = logging.get("talk")
-
-TRIES = 3
-RETRY_S = 0.3
 TICK_S = 0.25
 BUDGET = "budget"
 """Why a talk ends whose money is spent."""
@@ -51,12 +52,23 @@ BACK = "Say in one short sentence that the caller can speak with you again."
 
 
 class Talk:
-    """One Realtime session of a call."""
+    """``found``: where the call stands. ``in_words``: the model was told so before."""
 
-    def __init__(self, held: HeldCall, tools: ToolCalls, state: CallState, money: Money) -> None:
+    def __init__(
+        self,
+        held: HeldCall,
+        tools: ToolCalls,
+        money: Money,
+        playheads: Playheads,
+        found: Restored,
+        *,
+        in_words: bool,
+    ) -> None:
         self._held = held
         self._tools = tools
-        self._state = state
+        self._found = found
+        self._in_words = in_words
+        self._playheads = playheads
         self._log = TalkLog(held, money, self._spent_out)
         assistant = held.brief.assistant
         self._conversation = Conversation(
@@ -68,30 +80,55 @@ class Talk:
         self._keys = Keys(assistant.menu, human=bool(assistant.transfer.number))
         self._output = output_watch(held, self._stop)
         self._news = TodoNews()
-        now = clock.monotonic_ms()
-        self._pacing = Pacing(assistant, self._conversation, now, now - held.began_ms)
+        self._own_tools = TalkTools(held, tools, self._conversation, self._news, self._perform)
+        self._patience = Patience()
+        self._pacing = Pacing(
+            assistant, self._conversation, clock.monotonic_ms(), held.audio.now_line_ms
+        )
         self._updates: SessionUpdates | None = None
         self._model: RealtimeConnection | None = None
-        self._given_up = asyncio.Event()
-        self._why = ""
+        self._ended: Ended | None = None
+        self._over = asyncio.Event()
 
-    async def run(self, *, back: bool) -> str:
-        """Open a session, talk, and say why that ended. ``back``: the caller asked for it.
+    @property
+    def begun(self) -> bool:
+        """The session hears of what the caller does."""
+        return self._model is not None
 
-        Raises SessionFailed when no session could be opened; StaleWriter is the outbox's.
+    async def run(self, model: RealtimeConnection, keys: deque[line.Dtmf], *, back: bool) -> Ended:
+        """Talk over a configured session until it is of no use. ``keys``: pressed while there was
+        none. ``back``: the caller asked for it.
         """
-        for left in reversed(range(TRIES)):
+        held = self._held
+        async with todos_watched(held, self._news):
+            beside = [held.tasks.isolate(self._until_over(model), "over")]
             try:
-                return await self._session(back=back)
-            except SessionFailed as error:
-                metrics.SESSION_FAILED.inc()
-                _log.warning("no session", call_id=self._held.id, reason=error.reason)
-                if error.permanent or left == 0:
-                    raise
-                await asyncio.sleep(RETRY_S)
-        raise AssertionError("the last try returns or raises")
+                await self._begin(model, keys, back=back)
+                beside.append(held.tasks.isolate(self._hear(model), "hear"))
+                beside.append(held.tasks.isolate(self._ticking(), "tick"))
+                await self._converse(model)
+            finally:
+                for task in beside:
+                    task.cancel()
+                held.audio.close()
+                if self._updates is not None:
+                    self._updates.end()
+                await self._perform(self._conversation.end(clock.monotonic_ms()))
+                self._model = self._updates = None
+        return self._ended or Ended("lost", model.ended)
+
+    def end(self, why: Ended) -> None:
+        """Let this session be over; the first reason counts."""
+        if self._ended is None:
+            self._ended = why
+            self._over.set()
 
     # -- the line
+
+    def quiet(self) -> bool:
+        """The talk could go on in another session without anybody noticing."""
+        open_now = self._model is not None and self._ended is None
+        return open_now and self._conversation.quiet and not self._keys.typing
 
     async def on_key(self, key: line.Dtmf) -> None:
         now = clock.monotonic_ms()
@@ -104,6 +141,10 @@ class Talk:
     async def on_cleared(self, cleared: line.Cleared) -> None:
         await self._perform(self._conversation.on_cleared(cleared))
 
+    async def on_line_moved(self, ledger: tuple[line.Playhead, ...]) -> None:
+        now = clock.monotonic_ms()
+        await self._perform(self._conversation.on_line_lost(ledger, now))
+
     # -- commands
 
     async def update(self, wanted: commands.UpdateSession) -> commands.Reply:
@@ -114,68 +155,68 @@ class Talk:
 
     # -- the session
 
-    async def _session(self, *, back: bool) -> str:
-        held, brief = self._held, self._held.brief
-        timeout = held.worker.settings.openai_connect_s
-        async with connected(
-            held.worker.client,
-            model=brief.model,
-            safety_id=brief.safety_id,
-            tasks=held.tasks,
-            timeout=timeout,
-        ) as model:
-            await model.configure(brief.session_update(), timeout=timeout)
-            metrics.SETUP_SECONDS.observe((clock.monotonic_ms() - held.began_ms) / 1000)
-            with metrics.SESSIONS.track_inprogress():
-                async with todos_watched(held, self._news):
-                    await self._converse(model, back=back)
-        if self._given_up.is_set():
-            return self._why
-        metrics.SESSION_FAILED.inc()
-        held.record(SessionLost, {"generation": 1, "reason": "the socket ended"})
-        return "session lost"
-
-    async def _converse(self, model: RealtimeConnection, *, back: bool) -> None:
-        held, conversation, brief = self._held, self._conversation, self._held.brief
-        held.record(ModeChanged, {"mode": "conversation", "reason": "session ready"})
-        held.record(SessionOpened, brief.opened(model.session.id))
+    async def _begin(
+        self, model: RealtimeConnection, keys: deque[line.Dtmf], *, back: bool
+    ) -> None:
+        """Tell the model where the call stands, and let it hear what it has to hear again."""
+        held, found, now = self._held, self._found, clock.monotonic_ms()
         self._model = model
-        updates = self._updates = SessionUpdates(held, model, self._give_up)
-        for command in history(self._state):
-            model.tell(command)
+        self._updates = SessionUpdates(held, model, self._give_up)
+        self._tools.remember(found.done)
+        effects = self._conversation.begin(
+            found,
+            self._playheads.ledger(),
+            now,
+            greeting=held.brief.assistant.greeting.strip(),
+            in_words=self._in_words,
+        )
+        await self._perform(effects)
         if back:
-            await self._perform(conversation.ask(BACK))
-        elif brief.greet:
-            await self._perform(conversation.ask(brief.assistant.greeting.strip()))
-        earlier = await self._earlier()
-        held.audio.open(model.append_audio, conversation.clock, earlier)
-        ticking = held.tasks.isolate(self._ticking(), "tick")
-        ending = held.tasks.isolate(self._until_given_up(model), "given up")
-        try:
-            async for event in model.events():
-                updates.on_event(event)
-                effects = conversation.on_event(event, clock.monotonic_ms())
-                if effects:
-                    await self._perform(effects)
-                if self._given_up.is_set():
-                    return
-        finally:
-            ticking.cancel()
-            ending.cancel()
-            held.audio.close()
-            updates.end()
-            self._model = self._updates = None
+            await self._perform(self._conversation.ask(BACK))
+        for use in found.ask:
+            self._own_tools.again(use)
+        for key in found.keys:  # the log has them
+            typed = self._keys.on_key(line.Dtmf(key.digit, key.line_ms), now)
+            await self._typed([e for e in typed if isinstance(e, TellModel)], key.line_ms)
+        while keys:
+            await self._missed(keys.popleft())
 
-    async def _until_given_up(self, model: RealtimeConnection) -> None:
-        await self._given_up.wait()
+    async def _hear(self, model: RealtimeConnection) -> None:
+        """The caller: from where nothing was made of what they said, then live."""
+        found = self._found
+        earlier = await restored(self._held, found.replay_from_ms)
+        pieces = [(piece.line_ms, piece.audio) for piece in earlier.audio]
+
+        def append(audio: bytes) -> None:
+            self._patience.on_audio(audio)
+            model.append_audio(audio)
+
+        self._held.audio.open(append, self._conversation.clock, pieces)
+        for key in earlier.keys:
+            await self._missed(line.Dtmf(key.digit, key.line_ms))
+
+    async def _missed(self, key: line.Dtmf) -> None:
+        """A key that no session was told of, unless the log has it."""
+        if key.line_ms > self._found.keys_until_ms:
+            await self.on_key(key)
+
+    async def _converse(self, model: RealtimeConnection) -> None:
+        updates, conversation = self._updates, self._conversation
+        assert updates is not None, "the session has begun"
+        async for event in model.events():
+            self._patience.on_event()
+            updates.on_event(event)
+            if isinstance(event, rt.Committed):
+                self._tools.new_turn()
+            effects = conversation.on_event(event, clock.monotonic_ms())
+            if effects:
+                await self._perform(effects)
+            if self._ended is not None:
+                return
+
+    async def _until_over(self, model: RealtimeConnection) -> None:
+        await self._over.wait()
         await model.close()
-
-    async def _earlier(self) -> list[tuple[int, bytes]]:
-        """What the caller said before this worker heard the line."""
-        found = await replay(self._held, self._state)
-        for key in found.keys:
-            await self.on_key(line.Dtmf(key.digit, key.line_ms))
-        return [(piece.line_ms, piece.audio) for piece in found.audio]
 
     # -- time
 
@@ -183,10 +224,19 @@ class Talk:
         while True:
             await asyncio.sleep(TICK_S)
             now = clock.monotonic_ms()
-            await self._perform(self._pacing.on_tick(now))
+            due = self._pacing.on_tick(now)
+            await self._perform(due)
             await self._typed(self._keys.on_tick(now), 0)
             if news := self._news.take():
                 await self._perform(self._conversation.note(news))
+            asked = any(isinstance(effect, Tell) for effect in due)
+            match self._patience.on_tick(now, waits=self._conversation.waits, asked=asked):
+                case "probe":
+                    await self._perform([Tell(PROBE)])
+                case "lost":
+                    self.end(Ended("lost", "the model fell silent"))
+                case "":
+                    pass
 
     # -- effects
 
@@ -194,41 +244,50 @@ class Talk:
         for effect in effects:
             match effect:
                 case TellModel():
+                    self._tools.new_turn()
                     await self._perform(self._conversation.tell(effect.text, line_ms))
                 case Record():
                     self._log.record(effect.kind, effect.fields)
 
     async def _perform(self, effects: list[Effect]) -> None:
         held, model = self._held, self._model
+        if model is None:  # what comes late of this session is for nobody
+            return
         for effect in effects:
             match effect:
                 case Play():
+                    self._playheads.sent(effect.item_id, len(effect.audio))
                     await held.line.play(effect.item_id, effect.audio)
                 case Tell():
-                    if model is not None:
-                        model.tell(effect.command)
+                    model.tell(effect.command)
                 case Show():
-                    if self._output is not None and effect.party == "assistant":
-                        await self._output.words(effect.item_id, effect.text)
-                    await held.worker.bus.publish(
-                        subjects.live_transcript(held.id),
-                        line.LiveTranscript(effect.item_id, effect.party, effect.text),
-                    )
+                    await self._show(effect)
                 case Record():
                     self._log.record(effect.kind, effect.fields)
                     if self._output is not None and effect.kind is Said and effect.fields["done"]:
                         said = effect.fields
                         await self._output.words(said["item_id"], said["text"], done=True)
                 case PlayDone():
+                    self._playheads.complete(effect.item_id)
                     await held.line.done(effect.item_id)
                 case ClearPlayback():
                     await held.line.clear(effect.n)
                 case CallTool():
-                    held.tasks.isolate(self._tool(effect), "tool")
+                    self._own_tools.call(effect)
                 case Close():
                     await held.end(effect.intent)
                 case GiveUp():
                     self._give_up(effect.reason)
+                case Reopen():
+                    self.end(Ended("lost", effect.reason, effect.in_words))
+
+    async def _show(self, shown: Show) -> None:
+        if self._output is not None and shown.party == "assistant":
+            await self._output.words(shown.item_id, shown.text)
+        await self._held.worker.bus.publish(
+            subjects.live_transcript(self._held.id),
+            line.LiveTranscript(shown.item_id, shown.party, shown.text),
+        )
 
     async def _stop(self, item_id: ItemId, rule: str) -> None:
         """The output check hit; it may come when this talk is over."""
@@ -236,35 +295,10 @@ class Talk:
             instead = self._held.brief.assistant.output_check.instead
             await self._perform(self._conversation.stop(item_id, rule, instead))
 
-    async def _tool(self, wanted: CallTool) -> None:
-        """A tool call from beginning to end, beside the talk. A stale worker never gets to ask."""
-        filler_ms = self._held.brief.assistant.limits.filler_ms
-        tasks = self._held.tasks
-        patience = tasks.isolate(self._filler(filler_ms), "filler") if filler_ms else None
-        self._news.own_began()
-        try:
-            done = await self._tools.run(wanted, self._held.brief)
-        except errors.StaleWriter:
-            return self._held.watch.leave("stale")
-        finally:
-            self._news.own_ended(clock.monotonic_ms())
-            if patience is not None:
-                patience.cancel()
-        await self._perform(
-            self._conversation.on_tool_output(wanted.tool_call_id, done.output, done.closing)
-        )
-        return None
-
-    async def _filler(self, after_ms: int) -> None:
-        await asyncio.sleep(after_ms / 1000)
-        await self._perform(self._conversation.on_tool_slow())
-
     def _spent_out(self, limit: str) -> None:
-        if not self._given_up.is_set():
+        if self._ended is None:
             self._held.record(LimitReached, {"limit": limit})
             self._give_up(BUDGET)
 
     def _give_up(self, why: str) -> None:
-        if not self._given_up.is_set():
-            self._why = why
-            self._given_up.set()
+        self.end(Ended("given_up", why))

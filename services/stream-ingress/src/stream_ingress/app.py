@@ -18,14 +18,16 @@ from stream_ingress.connection import carry
 from stream_ingress.house import House
 from stream_ingress.legs import Legs
 from stream_ingress.metrics import Tally
+from stream_ingress.pinger import Pinger
 from stream_ingress.placement import Agents
+from stream_ingress.reach import Reach
 from stream_ingress.server import Gate, listening
 from stream_ingress.settings import Settings, ingress_name
 
 _log = logging.get("app")
 
 LAST_WORDS_S = 5.0
-"""After the drain's time is up, what the open legs get to play out, say why, and close."""
+"""After the drain's time is up, how long a leg may wait for a quiet moment to close in."""
 
 
 async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
@@ -37,27 +39,36 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         settings.twilio_auth_token,
         settings.stream_token_secret,
     )
-    async with nats.connect(settings, f"stream-ingress/{name}", shutdown) as bus:
+    async with (
+        nats.connect(settings, f"stream-ingress/{name}", shutdown) as bus,
+        Tasks("rest") as rest,
+    ):
         health.add("nats", lambda: bus.connected)
         await provision(bus, wait_s=settings.startup_wait_s, shutdown=shutdown)
-        legs, agents = Legs(bus, name, tally), Agents(bus)
+        reach = Reach(bus, name)
+        legs, agents = Legs(bus, name, tally), Agents(bus, reach)
+        pinger = Pinger(bus, agents, reach)
+        gate = Gate(admission, settings.ingress_slots)
         house = House(
             name=name,
             account_sid=settings.twilio_account_sid,
             bus=bus,
             admission=admission,
+            reach=reach,
             agents=agents,
+            pinger=pinger,
             legs=legs,
             sentences=sentences,
             tally=tally,
+            rest=rest,
             hold_after_s=settings.hold_after_ms / 1000,
             place_for_s=settings.place_for_s,
+            away_for_s=settings.ingress_away_s,
         )
 
         async def handle(socket: ServerConnection) -> None:
             await carry(socket, house)
 
-        gate = Gate(admission, settings.ingress_slots)
         async with (
             Tasks("ingress") as tasks,
             agents.following(),
@@ -66,16 +77,23 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
                 handle, gate, host=settings.ingress_host, port=settings.ingress_port
             ) as server,
         ):
+            tasks.spawn(reach.run(), "reach")
+            tasks.spawn(pinger.run(), "pinger")
             tasks.spawn(legs.beat(), "heartbeat")
             health.add("listening", server.is_serving)
             _log.info("listening", port=server.sockets[0].getsockname()[1], ingress=name)
             health.started()
             await shutdown.wait()
             await _drain(server, legs, settings.ingress_drain_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await rest.finish()
 
 
 async def _drain(server: Server, legs: Legs, drain_s: int) -> None:
-    """Take no new call; give open ones ``drain_s`` seconds, then hand them off by closing."""
+    """Take no new call; give open ones ``drain_s`` seconds, then hand them off by closing each at a
+    quiet moment.
+    """
     _log.info("draining", legs=len(legs))
     server.close(close_connections=False)
     with contextlib.suppress(TimeoutError):
@@ -83,7 +101,7 @@ async def _drain(server: Server, legs: Legs, drain_s: int) -> None:
             await server.wait_closed()
             return
     _log.warning("drain time is up", legs=len(legs))
-    legs.end_all("handoff", within_s=LAST_WORDS_S)
+    legs.hand_off(within_s=LAST_WORDS_S)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(2 * LAST_WORDS_S):
             await server.wait_closed()

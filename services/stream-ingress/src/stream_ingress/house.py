@@ -4,23 +4,30 @@ from msgspec import Struct
 
 from protocol.ids import IngressId
 from runtime.bus import Bus
+from runtime.tasks import Tasks
 from stream_ingress.admission import Admission
 from stream_ingress.legs import Legs
 from stream_ingress.local_sentences import Sentences
 from stream_ingress.metrics import Tally
+from stream_ingress.pinger import Pinger
 from stream_ingress.placement import Agents
+from stream_ingress.reach import Reach
 
 
 class House(Struct, frozen=True):
-    """Times in seconds."""
+    """Times in seconds. ``rest``: tasks that write what ended legs could not."""
 
     name: IngressId
     account_sid: str
     bus: Bus
     admission: Admission
+    reach: Reach
     agents: Agents
+    pinger: Pinger
     legs: Legs
     sentences: Sentences
     tally: Tally
+    rest: Tasks
     hold_after_s: float
     place_for_s: float
+    away_for_s: float

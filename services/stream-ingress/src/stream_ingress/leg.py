@@ -15,7 +15,7 @@ from protocol.ids import CallId, Leg
 from protocol.line import Intent
 from protocol.stream_token import StreamToken
 from protocol.streams import REPUBLISHED_SEQUENCE
-from runtime import logging
+from runtime import clock, logging
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway
 from runtime.outbox import writing
@@ -28,6 +28,8 @@ from stream_ingress.line_in import LineIn
 from stream_ingress.line_out import LineOut, Message, Reports
 from stream_ingress.media_stream import POLICY_VIOLATION, Open
 from stream_ingress.outgoing import Outgoing
+from stream_ingress.patience import Patience
+from stream_ingress.quiet import QuietMoment
 from stream_ingress.ring import Ring
 
 _log = logging.get("leg")
@@ -37,6 +39,16 @@ INTERNAL_ERROR = 1011
 TRY_AGAIN_LATER = 1013
 SILENT_AFTER_S = 10
 """Twilio sends frames all the time, silence included; a socket without any for so long is dead."""
+LAST_WORDS_S = 2.0
+"""How long a leg may take to write why it closes, and how long to write that it is over."""
+REST_BOUND = 1000
+"""Legs whose events may wait for NATS after their end."""
+REREAD_S = 5.0
+"""How long an ``assigned`` may be missing before it is looked up."""
+RETELL_S = (0.0, 1.0)
+"""Pauses before each time that the holder is told again what it may have missed."""
+LOOK_MS = 50
+"""How often a quiet moment is looked for."""
 PLAYED_OUT_CAP_S = 5.0
 """How long the last mark may take, beyond the audio that remains."""
 
@@ -78,17 +90,23 @@ class CallLeg:
             Reports(
                 finished=lambda item: self._log.heard(item, self.line_in.now_ms),
                 end=self.end,
-                holder=lambda epoch: self._holder.held_by(epoch),
+                holder=lambda epoch: self._holder.spoke(epoch),
             ),
             house.tally,
         )
+
+        def over() -> bool:
+            return self._over.done() or self._ending
+
+        self._patience = Patience(house, self.line_out, end=self.end, over=over)
         self._holder = Holder(
             house,
             self.call,
             self.line_in,
             self.line_out,
+            self._patience,
             end=self.end,
-            over=lambda: self._over.done() or self._ending,
+            over=over,
         )
 
     @property
@@ -109,6 +127,11 @@ class CallLeg:
             self._ending = True
             self._serving.spawn(self._play_out_and_close(intent, within_s), "end")
 
+    def hand_off(self, *, within_s: float) -> None:
+        """Close with intent handoff at the first quiet moment, or after ``within_s``."""
+        if self._serving is not None and not self._ending:
+            self._serving.spawn(self._hand_off(within_s), "hand off")
+
     async def run(self, tasks: Tasks) -> None:
         """Carry the leg to its end. ``tasks`` belongs to the socket, and outlives this."""
         bus = self._house.bus
@@ -126,7 +149,9 @@ class CallLeg:
             except NatsAway:
                 await self._refuse(TRY_AGAIN_LATER, "log away")
                 return
-            self._log.write_to(await stack.enter_async_context(writing(bus, self.call, tasks)))
+            self._log.write_to(
+                await stack.enter_async_context(writing(bus, self.call, tasks, flush_s=0.5))
+            )
             stack.enter_context(self._house.legs.holding(self._log.leg, self))
             self._notes.info("leg opened", leg=self._log.leg)
             self._check_newest()
@@ -137,20 +162,37 @@ class CallLeg:
                 ending = Ending("failed", INTERNAL_ERROR, "internal error")
                 self.over(ending)
             await self._finish(ending, tasks)
+        if self._log.has_rest and len(self._house.rest) < REST_BOUND:
+            self._house.rest.isolate(self._log.write_rest(), "events")
 
     async def _serve(self) -> Ending:
         """Everything between the opening and the end; gives the end's reason."""
         async with contextlib.AsyncExitStack() as stack:
-            first = self._token.previous_leg == 0
-            for subscription in await self._holder.begin(self._log.leg, first=first):
+            subscriptions = await self._holder.begin(
+                self._log.leg, previous_leg=self._token.previous_leg
+            )
+            for subscription in subscriptions:
                 stack.push_async_callback(subscription.stop)
-            reconnected = asyncio.Event()
-            stack.callback(self._house.bus.on_reconnect(reconnected.set))
+            reread, retell = asyncio.Event(), asyncio.Event()
+
+            def reach_changed(near: bool) -> None:
+                self._patience.reach_changed(near)
+                if near:
+                    reread.set()
+                    retell.set()
+
+            stack.callback(self._house.reach.on_change(reach_changed))
+            stack.enter_context(self._house.pinger.watching(self._holder))
             async with Tasks("leg") as tasks:
                 self._serving = tasks
-                self._holder.run(tasks)
+                tasks.spawn(self._holder.seek(), "placing")
+                tasks.spawn(self._patience.speak(), "holding")
+                tasks.spawn(self._patience.give_up(), "giving up")
                 tasks.spawn(self._watching(), "watching")
-                tasks.spawn(self._rereading(reconnected), "rereading")
+                tasks.spawn(self._rereading(reread), "rereading")
+                tasks.spawn(self._retelling(retell), "retelling")
+                if self._house.legs.hand_off_within_s is not None:
+                    self.hand_off(within_s=self._house.legs.hand_off_within_s)
                 ending = await self._over
                 self._serving = None
             return ending
@@ -159,9 +201,15 @@ class CallLeg:
         closing = tasks.spawn(self._socket.close(ending.code, ending.text), "close")
         self.line_out.finish()
         line = self.line_in
-        await self._log.stopped(ending.reason, line.now_ms, line.frames, line.dropped)
         if ending.reason == "stop":
-            await self._log.hung_up()
+            self._log.hung_up()
+        within_s = self._last_words_s()
+        with contextlib.suppress(TimeoutError, NatsAway):  # the rest is written later
+            async with asyncio.timeout(within_s):
+                await self._log.stopped(
+                    ending.reason, line.now_ms, line.frames, line.dropped, within_s=within_s
+                )
+                await self._log.write_end()
         known = ending.reason in ("stop", "closed", "lost")
         metrics.ended.labels(ending.reason if known else "refused").inc()
         self._notes.info(
@@ -179,14 +227,29 @@ class CallLeg:
         self.over(Ending(reason, code, reason))
         await self._socket.close(code, reason)
 
+    async def _hand_off(self, within_s: float) -> None:
+        moment, latest_ms = QuietMoment(), clock.monotonic_ms() + round(1000 * within_s)
+        seen = self.line_in.frames
+        while (now_ms := clock.monotonic_ms()) < latest_ms:
+            said = self.line_in.ring.newest(self.line_in.frames - seen)
+            seen = self.line_in.frames
+            if moment.has_come(now_ms, self.line_out.remaining_ms, said):
+                self.end("handoff")
+                return
+            await asyncio.sleep(LOOK_MS / 1000)
+        self.end("handoff", within_s=0)
+
     async def _play_out_and_close(self, intent: Intent, within_s: float | None) -> None:
         await self.line_out.begin_end()
         cap_s = self.line_out.remaining_ms / 1000 + PLAYED_OUT_CAP_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(cap_s if within_s is None else min(cap_s, within_s)):
                 await self.line_out.wait_played_out()
-        await self._log.closing(intent, self.line_in.now_ms)
+        await self._log.closing(intent, self.line_in.now_ms, within_s=self._last_words_s())
         self.over(Ending("closed", text=intent))
+
+    def _last_words_s(self) -> float:
+        return LAST_WORDS_S if self._house.reach.near.is_set() else 0.0
 
     async def _stream_started(self, message: Message) -> None:
         sequence = int((message.headers or {}).get(REPUBLISHED_SEQUENCE, "0"))
@@ -210,16 +273,34 @@ class CallLeg:
                     await self._outgoing.stuck.wait()
         self.over(Ending("lost", text="the socket is stuck"))
 
-    async def _rereading(self, reconnected: asyncio.Event) -> None:
+    async def _rereading(self, back: asyncio.Event) -> None:
         """Events may have been missed while NATS was away: read the last ones again."""
         while True:
-            await reconnected.wait()
-            reconnected.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REREAD_S):
+                    await back.wait()
+            if not back.is_set() and not self._holder.nameless:
+                continue
+            back.clear()
             try:
                 last = await CallLog(self._house.bus).last(self.call, "stream_started")
                 self._newest_leg = Leg(last.sequence) if last is not None else Leg(0)
                 self._check_newest()
                 await self._holder.reread()
             except NatsAway:
-                reconnected.set()
+                back.set()
                 await asyncio.sleep(1)
+
+    async def _retelling(self, back: asyncio.Event) -> None:
+        """Tell the holder again what it may have missed while NATS was away; more than once, for it
+        may be back later than we.
+        """
+        while True:
+            await back.wait()
+            back.clear()
+            for pause_s in RETELL_S:
+                await asyncio.sleep(pause_s)
+                self.line_in.retell()
+                await self.line_out.retell()
+                if pause_s:
+                    await self._holder.rejoin()

@@ -12,7 +12,6 @@ from typing import Protocol
 from protocol import codec, subjects
 from protocol.errors import DecodeError
 from protocol.ids import CallId, IngressId, Leg
-from protocol.line import Intent
 from protocol.placement import IngressAlive, ReplayRequest
 from runtime.bus import ERROR_CODE_HEADER, ERROR_HEADER, Bus
 from runtime.errors import NatsAway
@@ -31,7 +30,7 @@ class OpenLeg(Protocol):
     def call(self) -> CallId: ...
     @property
     def ring(self) -> Ring: ...
-    def end(self, intent: Intent, *, within_s: float | None = None) -> None: ...
+    def hand_off(self, *, within_s: float) -> None: ...
 
 
 class Legs:
@@ -42,6 +41,9 @@ class Legs:
         self._name = name
         self._tally = tally
         self._open: dict[Leg, OpenLeg] = {}
+
+        self.hand_off_within_s: float | None = None
+        """Set once all legs were asked to hand off: what opens now is to do so, too."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -57,10 +59,13 @@ class Legs:
             del self._open[number]
             metrics.legs_open.set(len(self._open))
 
-    def end_all(self, intent: Intent, *, within_s: float) -> None:
-        """Ask every open leg to end with this intent, played out or not after ``within_s``."""
+    def hand_off(self, *, within_s: float) -> None:
+        """Ask every open leg to leave its call to another socket at a quiet moment, or after
+        ``within_s``.
+        """
+        self.hand_off_within_s = within_s
         for leg in tuple(self._open.values()):
-            leg.end(intent, within_s=within_s)
+            leg.hand_off(within_s=within_s)
 
     @contextlib.asynccontextmanager
     async def answering(self) -> AsyncGenerator[None]:
@@ -75,8 +80,11 @@ class Legs:
         """Say every second, for ever, which legs are open; flush the audio path's counts."""
         subject = subjects.ingress_alive(self._name)
         while True:
-            with contextlib.suppress(NatsAway):
-                await self._bus.publish(subject, IngressAlive(self._name, tuple(self._open)))
+            calls = tuple(leg.call for leg in self._open.values())
+            if self._bus.connected:  # a word of the past, told later, would be a lie
+                with contextlib.suppress(NatsAway):
+                    alive = IngressAlive(self._name, tuple(self._open), calls)
+                    await self._bus.publish(subject, alive)
             self._tally.flush()
             await asyncio.sleep(ALIVE_EVERY_S)
 

@@ -42,6 +42,10 @@ class LineIn:
         self._dtmf_subject = subjects.in_dtmf(self._call, leg)
         self._clock.unsay()
 
+    def retell(self) -> None:
+        """NATS was away, or the holder is new: tell the time before the next frame."""
+        self._clock.unsay()
+
     async def audio(self, media: MediaBody) -> None:
         """One frame of the caller."""
         payload = media.payload

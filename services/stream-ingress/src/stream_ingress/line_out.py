@@ -6,6 +6,7 @@ obeyed: an epoch is the place of its ``assigned`` in the log, so higher is newer
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -24,6 +25,8 @@ from stream_ingress.playback import Effect, Finished, Playback, Reached, SendMar
 LOCAL = "local:"
 """Items of ingress's own sentences begin so."""
 _PIECE = 200 * BYTES_PER_MS
+RETOLD = 8
+"""Of so many finished items the last word is told again after NATS was away."""
 
 
 class Message(Protocol):
@@ -40,8 +43,8 @@ class Message(Protocol):
 
 
 class Reports(Struct, frozen=True):
-    """Whom the line tells: of the last word on an item, of an ``end``, of the first item of a
-    newer epoch.
+    """Whom the line tells: of the last word on an item, of an ``end``, of a newer epoch that
+    speaks before anybody else told of it.
     """
 
     finished: Callable[[Finished], None]
@@ -73,6 +76,8 @@ class LineOut:
         self._last_clear: line.Cleared | None = None
         self._ending = False
         self._plays: dict[str, int] = {}
+        self._speaking: ItemId | None = None
+        self._last_words: deque[Finished] = deque(maxlen=RETOLD)
         self._progress = asyncio.Event()
         self._floor = Epoch(0)
         self._heard_subject = self._cleared_subject = ""
@@ -80,6 +85,13 @@ class LineOut:
     @property
     def remaining_ms(self) -> int:
         return self._playback.remaining_ms(self._now_ms())
+
+    @property
+    def may_miss_something(self) -> bool:
+        """After an absence of NATS: words of the agent may be lost. Not so while all that plays is
+        complete.
+        """
+        return self._playback.open or self.remaining_ms == 0
 
     def ledger(self) -> tuple[Playhead, ...]:
         """Where every unfinished item stands now."""
@@ -93,7 +105,7 @@ class LineOut:
 
     def open(self, leg: Leg, floor: Epoch) -> None:
         """The leg has its number: answers go to its subjects. ``floor`` held the call on an
-        earlier leg: it and those before it are not obeyed here.
+        earlier leg: it is not obeyed here before it was let in, those before it never.
         """
         self._floor = floor
         self._heard_subject = subjects.in_heard(self._call, leg)
@@ -110,17 +122,33 @@ class LineOut:
         self._ending = True
         await self._perform(self._playback.abandon())
 
+    async def let_in(self, epoch: Epoch) -> None:
+        """Hear the holder of an earlier leg from its next item on: it is asked to go on here."""
+        self._floor = min(self._floor, Epoch(epoch - 1))
+        await self.obey(epoch)
+
     async def obey(self, epoch: Epoch) -> None:
-        """A worker took the call: hear it, and nobody before it."""
+        """A worker took the call: hear it, and nobody before it, ever again."""
         if epoch <= self._epoch or epoch <= self._floor:
             return
         orphaned = bool(self._epoch)
         self._epoch = epoch
         self._audio_subject = subjects.out_audio(self._call, epoch)
-        self._last_clear = None
+        self._last_clear = self._speaking = None
+        self._last_words.clear()
         if orphaned:
             await self._perform(self._playback.abandon())
-        self._reports.holder(epoch)
+
+    async def retell(self) -> None:
+        """Tell the holder again what it may have missed while NATS was away: the answer to its last
+        clear, and the last word on its last items.
+        """
+        if self._last_clear is not None:
+            await self._tell(self._cleared_subject, self._last_clear)
+        for item in self._last_words:
+            whole = item.heard_ms == item.sent_ms
+            heard = line.Heard(item.item_id, item.heard_ms, whole, self._now_ms())
+            await self._tell(self._heard_subject, heard)
 
     async def handle(self, message: Message) -> None:
         """One message of ``call.<id>.out.*.*``."""
@@ -132,7 +160,9 @@ class LineOut:
         if epoch < self._epoch or epoch <= self._floor:
             self._tally.stale_out += 1
             return
-        await self.obey(epoch)
+        if epoch > self._epoch:
+            await self.obey(epoch)
+            self._reports.holder(epoch)
         match kind:
             case "audio":
                 self._audio(message.data)
@@ -157,6 +187,8 @@ class LineOut:
         for start in range(0, len(audio), _PIECE):
             self._send(audio[start : start + _PIECE])
         await self._perform(self._playback.done(item_id))
+        if self._speaking is not None and self._speaking in self._playback.unfinished:
+            self._playback.item(self._speaking)  # the agent's words go on behind ours
 
     async def echo(self, name: str) -> None:
         """Twilio echoed a mark."""
@@ -187,6 +219,7 @@ class LineOut:
             return
         if any(item.startswith(LOCAL) for item in self._playback.unfinished):
             await self._empty()
+        self._speaking = item_id
         self._playback.item(item_id)
 
     async def _clear(self, n: int) -> None:
@@ -216,8 +249,12 @@ class LineOut:
                     await self._tell(self._heard_subject, heard)
                 case Finished():
                     self._reports.finished(effect)
+                    if not effect.item_id.startswith(LOCAL):
+                        self._last_words.append(effect)
 
     async def _tell(self, subject: str, message: line.Heard | line.Cleared) -> None:
-        # Untold while NATS is away; the log's ``heard`` has the last word on every item.
-        with contextlib.suppress(NatsAway):
-            await self._bus.publish(subject, message)
+        # Untold while NATS is away: ``retell`` makes up for it, and the log's ``heard`` has the
+        # last word on every item.
+        if self._bus.connected:
+            with contextlib.suppress(NatsAway):
+                await self._bus.publish(subject, message)

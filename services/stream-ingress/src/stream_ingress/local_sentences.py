@@ -9,9 +9,9 @@ from typing import Literal
 
 from runtime.errors import ServiceError
 
-Name = Literal["hold"]
+Name = Literal["hold", "moment"]
 Sentences = dict[Name, bytes]
-NAMES: tuple[Name, ...] = ("hold",)
+NAMES: tuple[Name, ...] = ("hold", "moment")
 LANGUAGE = "en"
 
 

@@ -14,6 +14,17 @@ refused = Counter(
 )
 ended = Counter("trunkline_ingress_legs_ended_total", "Legs by how they ended", ["reason"])
 asked = Counter("trunkline_ingress_assign_total", "Workers asked to take a call", ["answer"])
+lost = Counter(
+    "trunkline_ingress_lost_total", "Calls whose worker was found to be dead, by the sign", ["loss"]
+)
+attached = Counter(
+    "trunkline_ingress_attach_total", "Holders asked to go on with a new leg", ["answer"]
+)
+moved_ms = Histogram(
+    "trunkline_ingress_moved_ms",
+    "ms from noticing that a call's worker is lost until another held it",
+    buckets=(25, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000),
+)
 placed_ms = Histogram(
     "trunkline_ingress_placed_ms",
     "ms from the start of a leg until an agent held it",

@@ -84,6 +84,11 @@ class Playback:
     def unfinished(self) -> list[ItemId]:
         return list(self._items)
 
+    @property
+    def open(self) -> bool:
+        """Some item's audio is not complete, and its sender is there."""
+        return any(not item.done and not item.abandoned for item in self._items.values())
+
     def item(self, item_id: ItemId) -> None:
         """The audio that follows belongs to this item. One that is finished takes no more."""
         if item_id in self._finished:
@@ -168,6 +173,8 @@ class Playback:
                 item.item_id,
                 item.heard(at) // BYTES_PER_MS,
                 item.done and item.heard(at) == item.sent,
+                item.sent // BYTES_PER_MS,
+                item.done,
             )
             for item in self._items.values()
         )

@@ -4,6 +4,7 @@ line_in records into it always; legs answers ``replay`` from it. It holds 30 s a
 time of its own.
 """
 
+import itertools
 from collections import deque
 
 from protocol.audio import BYTES_PER_MS
@@ -38,6 +39,10 @@ class Ring:
     def key(self, line_ms: int, digit: str) -> None:
         """Record a key."""
         self._keys.append(RingedKey(digit, line_ms))
+
+    def newest(self, count: int) -> list[bytes]:
+        """The last ``count`` chunks that are held, newest first."""
+        return [chunk for _, chunk in itertools.islice(reversed(self._audio), count)]
 
     def between(self, from_ms: int, to_ms: int) -> Replay:
         """What is held of [from_ms, to_ms), cut at its ends; neighbours without a gap are

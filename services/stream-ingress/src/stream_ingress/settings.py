@@ -54,6 +54,9 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     hold_after_ms: Annotated[
         int, Meta(ge=0, description="ms without an agent until the hold sentence is played")
     ] = 1500
+    ingress_away_s: Annotated[
+        float, Meta(gt=0, description="Seconds that a call is kept while NATS is away")
+    ] = 30.0
     place_for_s: Annotated[
         float, Meta(gt=0, description="Seconds to look for an agent before the call is given up")
     ] = 20.0

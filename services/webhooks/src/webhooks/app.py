@@ -1,5 +1,6 @@
 """Composition root of webhooks: Twilio's HTTP side over the log, and the NATS service ``calls``."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -15,11 +16,13 @@ from runtime.errors import NatsAway, ServiceError
 from runtime.names import process_name
 from runtime.provision import provision
 from runtime.service import Shutdown
+from runtime.tasks import Tasks
 from webhooks import answers, calls, paths, stream_status, twilio_rest, twiml
 from webhooks.amd import MachineAnswer
 from webhooks.calls import Calls
 from webhooks.humans import Humans
 from webhooks.profiles import Profiles
+from webhooks.reconnect import Reconnect
 from webhooks.record import Record
 from webhooks.settings import Settings
 from webhooks.signature import Fallback, Gate, Handler
@@ -27,9 +30,13 @@ from webhooks.status import Status
 from webhooks.stream_ended import StreamEnded
 from webhooks.stream_token import Offers
 from webhooks.voice import Voice
+from webhooks.watchdog import Watchdog
 from webhooks.wishes import BUCKET, Wishes
 
 _log = logging.get("webhooks")
+
+LAST_ACTS_S = 3.0
+"""How long a stopping process goes on with what it began for lost legs."""
 
 
 async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
@@ -39,10 +46,10 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     of rotation nobody would speak the apology that callers get then.
     """
     worker = process_name("webhooks")
-    async with bus.connect(settings, worker, shutdown) as nats:
+    async with bus.connect(settings, f"webhooks/{worker}", shutdown) as nats:
         await provision(nats, wait_s=settings.startup_wait_s, shutdown=shutdown)
         async with (
-            opened(settings, nats, worker) as app,
+            opened(settings, nats, worker, watching=True) as app,
             serving(
                 app,
                 host=settings.webhooks_host,
@@ -57,10 +64,13 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, nats: Bus, worker: str) -> AsyncGenerator[Starlette]:
+async def opened(
+    settings: Settings, nats: Bus, worker: str, *, watching: bool = False
+) -> AsyncGenerator[Starlette]:
     """The HTTP app, with the service ``calls`` answering beside it while the block runs.
 
-    The log must be provisioned. Raises ServiceError when JetStream does not take the bucket.
+    ``watching``: lost legs are looked after, too. The log must be provisioned. Raises ServiceError
+    when JetStream does not take the bucket.
     """
     record, wishes = Record(nats, worker), Wishes(nats)
     try:
@@ -69,19 +79,35 @@ async def opened(settings: Settings, nats: Bus, worker: str) -> AsyncGenerator[S
         raise ServiceError(f"JetStream did not take the bucket {BUCKET}: {error}") from error
     humans = Humans(settings, Profiles(Path(settings.assistants_dir)), record, wishes)
     humans.warn()
+    offers = Offers(settings)
     async with twilio_rest.opened(settings) as rest:
-        desk = Calls(settings, record, rest, wishes, humans)
-        async with micro.serving(
-            nats, name="calls", description=calls.DESCRIPTION, endpoints=desk.endpoints()
+        reconnect = Reconnect(record, rest, offers)
+        desk = Calls(settings, record, rest, wishes, humans, reconnect)
+        watchdog = Watchdog(nats, record, rest, humans, desk, reconnect)
+        async with (
+            micro.serving(
+                nats, name="calls", description=calls.DESCRIPTION, endpoints=desk.endpoints()
+            ),
+            Tasks("lost legs") as caring,
         ):
-            yield _app(settings, record, wishes, humans, desk)
+            async with Tasks("webhooks") as tasks:
+                if watching:
+                    tasks.spawn(watchdog.run(caring), "watchdog")
+                yield _app(settings, record, wishes, humans, desk, offers)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_ACTS_S):
+                    await caring.finish()
 
 
 def _app(
-    settings: Settings, record: Record, wishes: Wishes, humans: Humans, desk: Calls
+    settings: Settings,
+    record: Record,
+    wishes: Wishes,
+    humans: Humans,
+    desk: Calls,
+    offers: Offers,
 ) -> Starlette:
     """The HTTP app: signed POST endpoints and nothing else."""
-    offers = Offers(settings)
     gate = Gate(settings.public_base, settings.twilio_auth_token, settings.twilio_account_sid)
 
     def signed(path: str, handler: Handler, failed: Fallback, parameter: str = "") -> Route:

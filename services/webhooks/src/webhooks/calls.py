@@ -1,4 +1,5 @@
-"""The NATS service ``calls``: place, hang up, transfer. Also how our side ends a call by REST.
+"""The NATS service ``calls``: place, hang up, transfer, redirect. Also how our side ends a call by
+REST.
 
 Refusals are answers with a message for a person. Browser calls are never sent to Twilio.
 """
@@ -8,26 +9,36 @@ from typing import Any
 
 from msgspec import Struct
 
-from protocol import subjects
-from protocol.calls import CallDone, CallRefused, CallReply, HangUpCall, PlaceCall, TransferCall
+from protocol import ids, subjects
+from protocol.calls import (
+    CallDone,
+    CallRefused,
+    CallReply,
+    HangUpCall,
+    PlaceCall,
+    RedirectCall,
+    TransferCall,
+)
 from protocol.events import EndReason
 from protocol.ids import CallId
-from runtime import logging
+from runtime import clock, logging
 from runtime.errors import NatsAway, Refused
 from runtime.micro import Endpoint, Request, json_handler
-from webhooks.decision import Story
+from webhooks.decision import RESUMINGS, NewStream, resume
 from webhooks.humans import Humans, Target
 from webhooks.numbers import Parties, refusal
 from webhooks.outbound import Outbound, refused_by_twilio, too_many
+from webhooks.reconnect import Reconnect
 from webhooks.record import Record
 from webhooks.settings import Settings
+from webhooks.story import Story
 from webhooks.twilio_rest import TwilioRefused, TwilioRest, TwilioSilent
 from webhooks.wishes import Wishes
 
 _log = logging.get("calls")
 
 LOG_S = 2.0
-DESCRIPTION = "Places telephone calls, ends and transfers them"
+DESCRIPTION = "Places telephone calls, ends, transfers and redirects them"
 
 _NOT_IN_PROGRESS = CallRefused("not_in_progress", "This call is over.")
 _SILENT = CallRefused(
@@ -45,12 +56,14 @@ class Calls:
         rest: TwilioRest,
         wishes: Wishes,
         humans: Humans,
+        reconnect: Reconnect,
     ) -> None:
         self._settings = settings
         self._record = record
         self._rest = rest
         self._wishes = wishes
         self._humans = humans
+        self._reconnect = reconnect
         self._outbound = Outbound(settings, wishes, rest, record)
 
     def endpoints(self) -> list[Endpoint]:
@@ -59,6 +72,7 @@ class Calls:
             _endpoint("place", PlaceCall, self._outbound.place),
             _endpoint("hang_up", HangUpCall, self.hang_up),
             _endpoint("transfer", TransferCall, self.transfer),
+            _endpoint("redirect", RedirectCall, self.redirect),
         ]
 
     async def hang_up(self, ask: HangUpCall) -> CallReply:
@@ -109,6 +123,31 @@ class Calls:
             await self._record.transferred(ask.call, target.number, cause="rest", timeout=LOG_S)
         except NatsAway:
             _log.warning("transfer not written: the log is away", call_id=ask.call)
+        return CallDone(ask.call)
+
+    async def redirect(self, ask: RedirectCall) -> CallReply:
+        """Carry a live call on over a new stream. Raises NatsAway."""
+        story = await self._record.story(ask.call, timeout=LOG_S)
+        if (problem := _problem(story)) is not None:
+            return problem
+        if story.started is None or story.closing is not None or story.transferred is not None:
+            return CallRefused("not_in_progress", "This call has no stream that could be replaced.")
+        stream = resume(story, story.started, "redirect", ids.new_event_id(), clock.utc_now())
+        if not isinstance(stream, NewStream):
+            return CallRefused(
+                "too_many",
+                f"A call gets at most {RESUMINGS} new streams a minute: try again later.",
+            )
+        try:
+            first = await self._reconnect.to(ask.call, story, stream, reason="operator")
+        except TwilioRefused as error:
+            _log.warning("redirect refused by twilio", call_id=ask.call, code=error.code)
+            return _NOT_IN_PROGRESS if error.over else refused_by_twilio(error)
+        except TwilioSilent:
+            return _SILENT
+        _log.info("call redirected", call_id=ask.call, first=first, pii_reason=ask.reason[:200])
+        if not first:
+            return CallRefused("too_many", "This call is being redirected already.")
         return CallDone(ask.call)
 
     async def _hang_up(self, call: CallId, reason: EndReason) -> CallReply:

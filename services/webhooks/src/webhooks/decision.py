@@ -4,35 +4,36 @@ Called by stream_ended (Twilio asks after a stream) and status (why did the call
 reads the log, writes an event or builds TwiML.
 """
 
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import Struct
 
-from protocol.events import (
-    AnyEvent,
-    CallEnded,
-    Channel,
-    DialEnded,
-    EndReason,
-    Redirecting,
-    Resuming,
-    Ringing,
-    StreamClosing,
-    StreamStarted,
-    StreamStopped,
-    Transferred,
-)
+from protocol.events import EndReason, Resuming, StreamStarted
 from protocol.ids import EventId, Leg
+from webhooks.story import Story, age_s
 
 Apology = Literal["unavailable", "busy", "lost", "no_transfer", "refused"]
 """What the caller is told before we hang up; the sentences are in twiml."""
 RESUMINGS = 3
 """New streams that one call is offered within WINDOW_S; a broken ingress must not loop for ever."""
 WINDOW_S = 60
-OUR_HANG_UPS = ("hang_up", "machine")
-"""Reasons of a redirecting that ends the call."""
+BY_REST = WATCHDOG, OPERATOR = "watchdog", "operator"
+"""Reasons of a resuming whose stream is offered by REST, not as the answer to a request."""
+ON_ITS_WAY_S = 3
+"""How long an offered stream, or another REST update, may take to be there. An ingress that refuses
+connections while it starts anew must not use up the offers in a moment.
+"""
+REDIRECT_S = 15
+"""How long a REST update may take to be felt, one way or the other."""
+OUR_ENDS: dict[str, EndReason] = {
+    "hang_up": "assistant_hung_up",
+    "machine": "assistant_hung_up",
+    "lost": "lost",
+    "busy": "busy",
+    "failed": "failed",
+}
+"""Reasons of a redirecting that ends the call, and the reason of that end."""
 TERMINAL: dict[str, EndReason] = {
     "completed": "completed",
     "busy": "busy",
@@ -41,76 +42,6 @@ TERMINAL: dict[str, EndReason] = {
     "failed": "failed",
 }
 """Twilio's final call statuses and the reason each gives when the log knows no better."""
-
-
-class Placed(Struct, frozen=True):
-    """A resuming and its place in the log."""
-
-    sequence: int
-    event: Resuming
-
-
-class Story(Struct):
-    """The part of a call's log that decisions hang on. ``leg`` 0: no stream was ever opened.
-
-    ``closing`` and ``stopped`` are those of the newest leg: an older one may still write.
-    ``redirecting``, ``transferred`` and ``dial_ended`` are newer than it. ``known``: the log has
-    anything of this call.
-    """
-
-    known: bool = False
-    ringing: Ringing | None = None
-    leg: Leg = Leg(0)
-    started: StreamStarted | None = None
-    closing: StreamClosing | None = None
-    stopped: StreamStopped | None = None
-    redirecting: Redirecting | None = None
-    transferred: Transferred | None = None
-    dial_ended: DialEnded | None = None
-    ended: CallEnded | None = None
-    resumings: list[Placed] = field(default_factory=list[Placed])
-
-    @property
-    def channel(self) -> Channel:
-        """How the call came: by telephone or from a browser."""
-        if self.started is not None:
-            return self.started.channel
-        return self.ringing.channel if self.ringing is not None else "phone"
-
-
-def tell(entries: Iterable[tuple[int, AnyEvent]]) -> Story:
-    """The story of one call from its log in order; an event resent under its id counts once."""
-    story = Story()
-    seen: set[EventId] = set()
-    for sequence, event in entries:
-        if event.id in seen:
-            continue
-        seen.add(event.id)
-        story.known = True
-        match event:
-            case Ringing():
-                story.ringing = event
-            case StreamStarted():
-                story.leg, story.started = Leg(sequence), event
-                story.closing = story.stopped = None
-                story.redirecting = story.transferred = story.dial_ended = None
-            case StreamClosing() if event.leg == story.leg:
-                story.closing = event
-            case StreamStopped() if event.leg == story.leg:
-                story.stopped = event
-            case Resuming():
-                story.resumings.append(Placed(sequence, event))
-            case Redirecting():
-                story.redirecting = event
-            case Transferred():
-                story.transferred = event
-            case DialEnded():
-                story.dial_ended = event
-            case CallEnded():
-                story.ended = story.ended or event
-            case _:
-                pass
-    return story
 
 
 class HangUp(Struct, frozen=True):
@@ -147,7 +78,13 @@ class DialHuman(Struct, frozen=True):
     because: Literal["transfer", "unavailable", "busy", "lost"]
 
 
-Decision = HangUp | Apologise | DialHuman | NewStream
+class Wait(Struct, frozen=True):
+    """Keep the caller for a moment and ask again: what was offered last, or a REST update that
+    will replace this answer, is on its way. Two streams offered at once would cut each other off.
+    """
+
+
+Decision = HangUp | Apologise | DialHuman | NewStream | Wait
 
 
 class AfterDial(Struct, frozen=True):
@@ -203,7 +140,7 @@ def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> 
     if story.started is None:
         return Apologise("unavailable", "failed")
     if story.closing is None:
-        return _successor(story, story.started, "leg lost", request, now)
+        return resume(story, story.started, "leg lost", request, now)
     match story.closing.intent:
         case "hangup":
             return HangUp("assistant_hung_up")
@@ -216,7 +153,7 @@ def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> 
         case "transfer":
             return Apologise("no_transfer", "failed")
         case "handoff":
-            return _successor(story, story.started, "handoff", request, now)
+            return resume(story, story.started, "handoff", request, now)
 
 
 def end_reason(status: str, story: Story) -> EndReason:
@@ -226,8 +163,10 @@ def end_reason(status: str, story: Story) -> EndReason:
     if story.transferred is not None:
         dial = story.dial_ended
         return after_dial(dial.status, call_status="").reason if dial else "transferred"
-    if story.redirecting is not None and story.redirecting.reason in OUR_HANG_UPS:
-        return "assistant_hung_up"
+    if story.redirecting is not None and story.redirecting.reason in OUR_ENDS:
+        return OUR_ENDS[story.redirecting.reason]
+    if story.closing is None and _left_without_a_leg(story):
+        return "lost"
     match story.closing and story.closing.intent:
         case "hangup":
             return "assistant_hung_up"
@@ -239,26 +178,42 @@ def end_reason(status: str, story: Story) -> EndReason:
             return "caller_hung_up" if story.started is not None else "completed"
 
 
-def _successor(
+def _left_without_a_leg(story: Story) -> bool:
+    """Whether a stream was offered and did not come. One that Twilio refused to redirect, and
+    stopped much later, was carried to its end.
+    """
+    resumed, stopped = story.resumed, story.stopped
+    if resumed is None or stopped is None or stopped.reason != "stop":
+        return resumed is not None
+    return age_s(resumed, stopped.at) < REDIRECT_S
+
+
+def resume(
     story: Story, started: StreamStarted, because: str, request: EventId, now: datetime
-) -> Decision:
+) -> NewStream | Apologise | Wait:
+    """A stream that succeeds the newest leg, as often as the guard allows."""
     expected: int | None = story.resumings[-1].sequence if story.resumings else 0
     if any(placed.event.id == request for placed in story.resumings):
         expected = None
+    elif _on_its_way(story, now):
+        return Wait()
     elif sum(_recent(placed.event, now) for placed in story.resumings) >= RESUMINGS:
         return Apologise("lost", "lost")
     return NewStream(story.leg, _line_ms(story, started, now), because, expected)
 
 
+def _on_its_way(story: Story, now: datetime) -> bool:
+    latest = story.resumed or story.redirecting
+    return latest is not None and age_s(latest, now) < ON_ITS_WAY_S
+
+
 def _recent(event: Resuming, now: datetime) -> bool:
-    return (now - event.at).total_seconds() < WINDOW_S
+    return age_s(event, now) < WINDOW_S
 
 
 def _line_ms(story: Story, started: StreamStarted, now: datetime) -> int:
     """Where the next leg begins on the call's line: never before a point that is known."""
-    known = [e.line_ms for e in (story.stopped, story.closing) if e is not None]
-    if not known:
+    if story.stopped is None and story.closing is None:
         # Nobody saw the end of the leg: the wall clock is all there is to estimate it by.
-        elapsed = int((now - started.at).total_seconds() * 1000)
-        known.append(started.line_ms + elapsed)
-    return max(started.line_ms, *known)
+        return max(story.line_ms, started.line_ms + int(age_s(started, now) * 1000))
+    return story.line_ms

@@ -20,6 +20,11 @@ stream_callbacks = Counter(
 decisions = Counter(
     "trunkline_webhooks_decisions_total", "What was decided when a stream had ended", ["decision"]
 )
+lost_legs = Counter(
+    "trunkline_webhooks_lost_legs_total",
+    "What was done for a call whose stream was in no heartbeat any more",
+    ["done"],
+)
 log_away = Counter(
     "trunkline_webhooks_log_away_total",
     "Requests answered without the log because it did not answer in time",

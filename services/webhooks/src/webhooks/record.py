@@ -32,8 +32,8 @@ from runtime import clock, outbox
 from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway
-from webhooks.decision import Story, tell
 from webhooks.numbers import Parties
+from webhooks.story import Story, tell
 
 _SERVICE = "webhooks"
 _RETRY_S = 0.1
@@ -144,6 +144,16 @@ class Record:
         event = Redirecting(**self._common(call, ids.new_event_id()), reason=reason)
         async with _within(timeout):
             await self._publish(event)
+
+    async def redirecting_after(
+        self, call: CallId, reason: str, *, expected: int, timeout: float
+    ) -> bool:
+        """``redirecting``, if the one at ``expected`` is still the last; False when it is not."""
+        event = Redirecting(**self._common(call, ids.new_event_id()), reason=reason)
+        async with _within(timeout):
+            return (
+                await outbox.take(self._bus, event, expected=expected, timeout=timeout) is not None
+            )
 
     async def transferred(self, call: CallId, to: str, *, cause: str, timeout: float) -> None:
         """Write ``transferred``; the same ``cause`` is written once."""

@@ -16,13 +16,14 @@ from webhooks import metrics, paths, twiml
 from webhooks.allowance import Barred
 from webhooks.answers import document
 from webhooks.decision import (
+    BY_REST,
     TERMINAL,
     Apologise,
     Decision,
     DialHuman,
     HangUp,
     NewStream,
-    Story,
+    Wait,
     decide,
 )
 from webhooks.humans import Humans, Target
@@ -30,6 +31,7 @@ from webhooks.numbers import Parties, parties
 from webhooks.record import Record
 from webhooks.settings import Settings
 from webhooks.signature import SignedForm
+from webhooks.story import Story
 from webhooks.stream_token import Offers
 
 _log = logging.get("stream-ended")
@@ -46,7 +48,7 @@ class StreamEnded:
         self._record = record
         self._offers = offers
         self._humans = humans
-        self._again = f"{settings.public_base}{paths.STREAM_ENDED}?{ASKED_AGAIN}=1"
+        self._action = settings.public_base + paths.STREAM_ENDED
 
     async def answer(self, form: SignedForm) -> Response:
         """The TwiML of what decision.decide says of the call's log.
@@ -61,7 +63,7 @@ class StreamEnded:
             story = await self._record.story(form.call, timeout=LOG_S)
             decision = _decide(form, story, request, human_there=target is not None)
             if isinstance(decision, NewStream):
-                await self._take(form, request, decision)
+                decision = await self._take(form, request, decision)
         except NatsAway:
             metrics.log_away.labels("stream-ended").inc()
             return self._without_log(form)
@@ -92,18 +94,25 @@ class StreamEnded:
                 return self._humans.nobody(who.called)
             case Apologise():
                 return twiml.apologise(decision.apology)
+            case Wait():
+                return twiml.wait(self._action)
             case NewStream():
                 return self._offers.twiml(
-                    form,
+                    form.call,
+                    who,
                     previous_leg=decision.previous_leg,
                     line_ms=decision.line_ms,
                     expires=int(clock.unix_now()) + LIFETIME_S,
                 )
 
-    async def _take(self, form: SignedForm, request: EventId, decision: NewStream) -> None:
-        """Write ``resuming``. Who loses offers the same stream: the log lets one socket open it."""
+    async def _take(self, form: SignedForm, request: EventId, decision: NewStream) -> Decision:
+        """Write ``resuming``; what is done then.
+
+        Who loses against another such request offers the same stream, for the log lets one socket
+        open it; who loses against a redirect by REST stands back.
+        """
         if decision.expected is None:
-            return
+            return decision
         first = await self._record.resuming(
             form.call,
             request,
@@ -113,6 +122,12 @@ class StreamEnded:
             timeout=LOG_S,
         )
         _log.info("call resumed", call_id=form.call, because=decision.because, first=first)
+        if first:
+            return decision
+        story = await self._record.story(form.call, timeout=LOG_S)
+        again = _decide(form, story, request, human_there=False)
+        by_rest = story.resumed is not None and story.resumed.reason in BY_REST
+        return again if isinstance(again, HangUp) or by_rest else decision
 
     async def _write_transfer(self, form: SignedForm, story: Story, target: Target) -> None:
         """Write ``transferred``, once a leg; the answer does not wait for a log that is away."""
@@ -132,7 +147,7 @@ class StreamEnded:
 
     async def _write_end(self, form: SignedForm, decision: Decision) -> None:
         """Write ``call_ended`` if decided; the answer does not wait for a log that is away."""
-        if isinstance(decision, NewStream | DialHuman) or decision.reason is None:
+        if isinstance(decision, NewStream | DialHuman | Wait) or decision.reason is None:
             return
         status = form.get("CallStatus")
         try:
@@ -152,7 +167,7 @@ class StreamEnded:
             return document(twiml.hang_up())
         if ASKED_AGAIN in parse_qs(form.query):
             return document(self._humans.net(form))
-        return document(twiml.ask_again(self._again))
+        return document(twiml.ask_again(f"{self._action}?{ASKED_AGAIN}=1"))
 
 
 def _decide(form: SignedForm, story: Story, request: EventId, *, human_there: bool) -> Decision:

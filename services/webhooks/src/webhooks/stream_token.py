@@ -1,16 +1,15 @@
 """Offers of a media stream: the token that a new leg needs, and the TwiML around it.
 
-Called by voice (first leg) and stream_ended (successors). stream-ingress checks the token; its
-format is protocol.stream_token.
+Called by voice (first leg), stream_ended and reconnect (successors). stream-ingress checks the
+token; its format is protocol.stream_token.
 """
 
 from protocol import stream_token
-from protocol.ids import Leg
+from protocol.ids import CallId, Leg
 from protocol.stream_token import StreamToken
 from webhooks import paths, twiml
-from webhooks.numbers import parties
+from webhooks.numbers import Parties
 from webhooks.settings import Settings
-from webhooks.signature import SignedForm
 
 
 class Offers:
@@ -22,11 +21,12 @@ class Offers:
         self._status_callback = settings.public_base + paths.STREAM_STATUS
         self._stream_url = settings.stream_base + paths.MEDIA
 
-    def twiml(self, form: SignedForm, *, previous_leg: Leg, line_ms: int, expires: int) -> str:
+    def twiml(
+        self, call: CallId, who: Parties, *, previous_leg: Leg, line_ms: int, expires: int
+    ) -> str:
         """TwiML for a leg after ``previous_leg`` (0: the first). ``expires`` is Unix seconds."""
-        who = parties(form)
         token = StreamToken(
-            call=form.call,
+            call=call,
             previous_leg=previous_leg,
             caller=who.caller,
             called=who.called,

@@ -1,7 +1,7 @@
-"""The room of Twilio's REST client: place, find, hang up and redirect calls.
+"""The room of Twilio's REST client: place, find, look at, hang up and redirect calls.
 
-Used by outbound and calls. One request a method, never repeated here: a create that is sent twice
-dials twice. Never decides anything.
+Used by outbound, calls and watchdog. One request a method, never repeated here: a create that is
+sent twice dials twice. Never decides anything.
 """
 
 import asyncio
@@ -107,6 +107,13 @@ class TwilioRest:
             and call.date_created is not None
             and call.date_created >= since
         ]
+
+    async def status(self, call: CallId) -> str:
+        """The call's status in Twilio's word. Raises TwilioRefused (``over``: unknown there),
+        TwilioSilent.
+        """
+        fetched = await _asked("fetch", self._client.calls(call).fetch_async())
+        return str(fetched.status)
 
     async def hang_up(self, call: CallId) -> None:
         """End a call, answered or not. Raises TwilioRefused, TwilioSilent."""

@@ -92,6 +92,14 @@ def hang_up() -> str:
     return str(response)
 
 
+def wait(url: str) -> str:
+    """Keep the caller for a second without a word, then ask ``url`` what to do."""
+    response: Any = VoiceResponse()
+    response.pause(length=1)
+    response.redirect(url, method="POST")
+    return str(response)
+
+
 def ask_again(url: str) -> str:
     """Keep the caller for a moment, then ask ``url`` what to do."""
     response: Any = VoiceResponse()

@@ -10,11 +10,11 @@ from runtime import clock, logging
 from runtime.errors import NatsAway
 from webhooks import metrics, twiml
 from webhooks.answers import document
-from webhooks.decision import Story
 from webhooks.humans import Humans
 from webhooks.numbers import parties
 from webhooks.record import Record
 from webhooks.signature import SignedForm
+from webhooks.story import Story
 from webhooks.stream_token import Offers
 from webhooks.wishes import Wishes, wish_in
 
@@ -43,8 +43,9 @@ class Voice:
         Twilio may ask twice for one call (a retry): the token is the same then, and only one of
         two sockets can use it.
         """
+        who = parties(form)
         try:
-            story = await self._record.rang(form.call, parties(form), timeout=LOG_S)
+            story = await self._record.rang(form.call, who, timeout=LOG_S)
         except NatsAway:
             metrics.log_away.labels("voice").inc()
             _log.warning("call not taken: the log is away", call_id=form.call)
@@ -55,7 +56,9 @@ class Voice:
             return document(twiml.hang_up())
         _log.info("call offered a stream", call_id=form.call)
         return document(
-            self._offers.twiml(form, previous_leg=Leg(0), line_ms=0, expires=_expires(story))
+            self._offers.twiml(
+                form.call, who, previous_leg=Leg(0), line_ms=0, expires=_expires(story)
+            )
         )
 
     async def _bind(self, form: SignedForm) -> None:

@@ -21,6 +21,10 @@ CREATE_EVENT_ID = "trunkline-create"
 """Comes back in ``error.event_id``: tells a refused response.create from other refusals."""
 
 
+PROBE: Command = {"type": "conversation.item.retrieve", "item_id": "trunkline-probe"}
+"""Asks for an item that never was: a living session answers with an error, and does nothing."""
+
+
 def session_update(
     *,
     instructions: str,
@@ -109,9 +113,11 @@ def tool_output(tool_call_id: ToolCallId, output: str) -> Command:
     }
 
 
-def user_text(text: str) -> Command:
-    """Words of the caller's that were not spoken: keys, an operator's relay."""
-    return _message("user", text)
+def user_text(text: str, item_id: str = "") -> Command:
+    """Words of the caller's that were not spoken to this session: keys, an operator's relay, an
+    earlier session's.
+    """
+    return _message("user", text, item_id)
 
 
 def system_text(text: str) -> Command:
@@ -119,9 +125,29 @@ def system_text(text: str) -> Command:
     return _message("system", text)
 
 
-def _message(role: str, text: str) -> Command:
-    content = [{"type": "input_text", "text": text}]
-    item = {"type": "message", "role": role, "content": content}
+def assistant_text(text: str, item_id: str = "") -> Command:
+    """Words that the assistant said, in this session or another. ``item_id`` empty: the model
+    names the item.
+    """
+    return _message("assistant", text, item_id)
+
+
+def function_call(tool_call_id: ToolCallId, name: str, arguments: str) -> Command:
+    """A tool call of an earlier session; its output is told by ``tool_output``."""
+    item = {"type": "function_call", "call_id": tool_call_id, "name": name, "arguments": arguments}
+    return {"type": "conversation.item.create", "item": item}
+
+
+def _message(role: str, text: str, item_id: str = "") -> Command:
+    # Only text may be created, and an assistant's only as output.
+    kind = "output_text" if role == "assistant" else "input_text"
+    item: dict[str, Any] = {
+        "type": "message",
+        "role": role,
+        "content": [{"type": kind, "text": text}],
+    }
+    if item_id:
+        item["id"] = item_id
     return {"type": "conversation.item.create", "item": item}
 
 

@@ -17,6 +17,7 @@ import openai
 import websockets
 from openai import AsyncOpenAI
 from openai.resources.realtime.realtime import AsyncRealtimeConnection
+from openai.types.websocket_connection_options import WebSocketConnectionOptions
 from prometheus_client import Counter
 
 from ai_agent.realtime import commands
@@ -33,9 +34,25 @@ _ignored: set[str] = set()
 Client = AsyncOpenAI
 """The SDK's client: made once a process, shared by its calls."""
 
+PASSING = ("server_error", "rate_limit_error")
+"""Types of errors that say nothing against the configuration that met them."""
 AUDIO_BACKLOG = 100
 """Appends (40-60 ms each) that may wait for a slow socket."""
 CLOSE_S = 2
+PING_EVERY_S = 2
+PING_S = 3
+"""A peer that answers no ping for so long is gone, though its socket stands."""
+GONE = 1006
+"""The code of a socket that ended without a close frame."""
+_OPTIONS = cast(
+    "WebSocketConnectionOptions",  # its type names but some of what websockets takes
+    {
+        "max_size": 2**24,
+        "compression": None,
+        "ping_interval": PING_EVERY_S,
+        "ping_timeout": PING_S,
+    },
+)
 
 
 def client(api_key: str, base_url: str) -> Client:
@@ -63,6 +80,8 @@ class RealtimeConnection:
         self._audio: deque[str] = deque()
         self._more = asyncio.Event()
         self.session = rt.Session()
+        self.ended = ""
+        """Why the socket ended: the close code and the peer's reason; empty while it stands."""
 
     def tell(self, command: commands.Command) -> None:
         """Queue a client event."""
@@ -101,7 +120,8 @@ class RealtimeConnection:
         while True:
             try:
                 data = await self._connection.recv_bytes()
-            except websockets.ConnectionClosed:
+            except websockets.ConnectionClosed as closed:
+                self.ended = _why(closed)
                 return
             try:
                 event = rt.decode(data)
@@ -128,7 +148,8 @@ class RealtimeConnection:
                 async for event in self.events():
                     if isinstance(event, rt.ErrorReported):
                         code = event.error.code or event.error.type
-                        raise SessionFailed(f"session refused: {code}", permanent=True)
+                        passing = event.error.type in PASSING
+                        raise SessionFailed(f"session refused: {code}", permanent=not passing)
                     if isinstance(event, rt.SessionCreated):
                         self.session = event.session
                     if isinstance(event, rt.SessionUpdated):
@@ -136,7 +157,14 @@ class RealtimeConnection:
                         return
         except TimeoutError:
             raise SessionFailed("session not configured in time", permanent=False) from None
-        raise SessionFailed("socket closed while configuring", permanent=False)
+        raise SessionFailed(f"socket closed while configuring: {self.ended}", permanent=False)
+
+
+def _why(closed: websockets.ConnectionClosed) -> str:
+    frame = closed.rcvd or closed.sent
+    if frame is None:
+        return str(GONE)
+    return f"{frame.code} {frame.reason}".strip()
 
 
 def checked(session: rt.Session) -> rt.Session:
@@ -159,7 +187,7 @@ async def connected(
     manager = client.realtime.connect(
         model=model,
         extra_headers={"OpenAI-Safety-Identifier": safety_id},
-        websocket_connection_options={"max_size": 2**24, "compression": None},
+        websocket_connection_options=_OPTIONS,
     )
     try:
         async with asyncio.timeout(timeout):

@@ -1,7 +1,7 @@
 """loads: whom to ask next."""
 
 from protocol.placement import AgentLoad
-from stream_ingress.loads import FRESH_MS, SUSPECT_MS, Loads
+from runtime.loads import FRESH_MS, SUSPECT_MS, Loads
 
 
 def told(loads: Loads, name: str, free: int, now: int = 0, *, draining: bool = False) -> bool:

@@ -1,6 +1,7 @@
 """PURE: what the agent workers said of their load, and which of them to ask next.
 
-Fed by placement with ``agents.load``. It keeps no worker that has fallen silent.
+Fed with ``agents.load`` by whoever asks workers (stream-ingress, a draining worker). It keeps no
+worker that has fallen silent.
 """
 
 from protocol.ids import WorkerId

@@ -1,0 +1,84 @@
+"""What each NATS user may publish and subscribe: derived from the table of channels, plus what
+JetStream and the service API need underneath (pure).
+
+A user sees only its own inbox, ``_INBOX.<role>.>``; whoever answers requests may publish to the
+reply subject of what it was asked (``allow_responses``), and to no other.
+"""
+
+from msgspec import Struct
+
+from protocol.buckets import SPEECH
+from protocol.channels import AGENT, DESK, LISTENER, RUNNER, TOOLS, WEBHOOKS, Role, channels
+from protocol.streams import CALLS
+
+API = "$JS.API."
+DISCOVER = "$SRV.INFO"
+READERS: frozenset[Role] = frozenset({WEBHOOKS, "stream-ingress", AGENT, RUNNER, DESK, LISTENER})
+"""Who reads the log, not only its live events."""
+CONSUMERS: frozenset[Role] = frozenset({DESK, LISTENER})
+"""Who reads it through consumers of the stream."""
+OWNS: dict[Role, tuple[str, ...]] = {WEBHOOKS: (CALLS.name, "KV_OUTBOUND")}
+"""Who makes and changes which streams; the others wait until they are there."""
+
+
+class Permissions(Struct, frozen=True):
+    """Subjects with wildcards. ``responds``: may answer what it was asked."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    responds: bool
+
+
+def inbox_prefix(role: str) -> str:
+    """Where replies to a user of this role go."""
+    return f"_INBOX.{role}"
+
+
+def permissions(role: Role) -> Permissions:
+    """Of one user."""
+    table = channels()
+    publish = {channel.pattern for channel in table if role in channel.senders}
+    subscribe = {channel.pattern for channel in table if role in channel.receivers}
+    subscribe = _merged(subscribe) | {f"{inbox_prefix(role)}.>"}
+    responds = any(role in c.receivers for c in table if c.kind == "request")
+    if role in (WEBHOOKS, RUNNER, TOOLS):
+        subscribe |= {"$SRV.>"}
+    if role in (AGENT, DESK, LISTENER):
+        publish |= {DISCOVER}
+    if role in READERS:
+        publish |= {f"{API}STREAM.INFO.{CALLS.name}", f"{API}STREAM.MSG.GET.{CALLS.name}"}
+        publish |= {f"{API}DIRECT.GET.{CALLS.name}", f"{API}DIRECT.GET.{CALLS.name}.>"}
+    if role in CONSUMERS:
+        for verb in ("CREATE", "DURABLE.CREATE", "INFO", "DELETE", "MSG.NEXT"):
+            publish |= {f"{API}CONSUMER.{verb}.{CALLS.name}.>"}
+        publish |= {f"{API}CONSUMER.CREATE.{CALLS.name}", f"$JS.ACK.{CALLS.name}.>", "$JS.FC.>"}
+    for stream in OWNS.get(role, ()):
+        publish |= {f"{API}STREAM.{verb}.{stream}" for verb in ("INFO", "CREATE", "UPDATE")}
+    if role == WEBHOOKS:
+        publish |= {"$KV.OUTBOUND.>", f"{API}STREAM.MSG.GET.KV_OUTBOUND"}
+    if role == DESK:  # forgetting a caller: everything of theirs goes, wherever it is
+        publish |= {f"{API}STREAM.LIST", f"{API}STREAM.PURGE.{CALLS.name}", f"{API}STREAM.NAMES"}
+        for verb in ("STREAM.INFO", "STREAM.PURGE", "DIRECT.GET"):
+            publish |= {f"{API}{verb}.KV_OUTBOUND"}
+    if role == AGENT:
+        bucket = f"OBJ_{SPEECH.name}"
+        publish |= {f"{API}STREAM.{verb}.{bucket}" for verb in ("INFO", "CREATE", "UPDATE")}
+        publish |= {f"{API}STREAM.PURGE.{bucket}", f"{API}STREAM.MSG.GET.{bucket}"}
+        publish |= {f"{API}DIRECT.GET.{bucket}", f"{API}DIRECT.GET.{bucket}.>"}
+        publish |= {f"$O.{SPEECH.name}.>"}
+    return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)), responds)
+
+
+def _merged(patterns: set[str]) -> set[str]:
+    """One wildcard where a role hears all of an area: services subscribe so, and the server wants
+    the whole of a subscription allowed.
+    """
+    merged = set(patterns)
+    for area, wildcard in _AREAS.items():
+        whole = {channel.pattern for channel in channels() if channel.name.startswith(area)}
+        if whole <= patterns:
+            merged = (merged - whole) | {wildcard}
+    return merged
+
+
+_AREAS = {"event.": "call.*.event.>", "in.": "call.*.in.*.*", "out.": "call.*.out.*.*"}

@@ -1,0 +1,130 @@
+"""Getting over a loss (PURE): a session that begins where an earlier one ended, a line that lost
+what was under way to the caller, a model that writes instead of speaking.
+
+A part of conversation. All ``now_ms`` are monotonic.
+"""
+
+from collections.abc import Sequence
+
+from ai_agent import retelling
+from ai_agent.closing import Closing
+from ai_agent.effects import Effect, GiveUp, Record, Reopen, Tell
+from ai_agent.responses import Responses
+from ai_agent.restore import Restored, Words
+from ai_agent.resumption import Interruption, Resumption
+from ai_agent.speech import AssistantSpeech
+from protocol import line
+from protocol.events import Resumed
+
+CLEARED_WITHIN_MS = 1_500
+"""The line says where it stopped within this time, or it does not know either."""
+LINE = Interruption("line", "The line to the caller broke.")
+LOSS = "loss"
+GOODBYE = "Say goodbye to the caller in one short sentence."
+
+
+class Recovery:
+    """Shares the parts of one conversation."""
+
+    def __init__(
+        self,
+        responses: Responses,
+        speech: AssistantSpeech,
+        closing: Closing,
+        resumption: Resumption,
+    ) -> None:
+        self._responses = responses
+        self._speech = speech
+        self._closing = closing
+        self._resumption = resumption
+        self._asking: int | None = None  # the clear by which the line is asked where it stopped
+        self._asked_ms = 0
+        self._texts = 0
+        self._in_words = False
+
+    def begin(
+        self, found: Restored, ledger: Sequence[line.Playhead], *, greeting: str, in_words: bool
+    ) -> list[Effect]:
+        """Tell a new session the call so far, and let it say what is owed. ``in_words``: it was
+        told by its instructions.
+        """
+        self._in_words = in_words
+        commands = retelling.unanswered(found.told) if in_words else retelling.items(found.told)
+        effects: list[Effect] = [Tell(command) for command in commands]
+        words = {t.item_id: t.text for t in found.told if isinstance(t, Words)}
+        for stood in ledger:
+            named = not in_words and bool(retelling.own_id(stood.item_id))
+            told = named and stood.item_id in words
+            self._speech.adopt(stood, words.get(stood.item_id, ""), told=told)
+        for use in found.ask:
+            self._responses.gate.tool_started(use.tool_call_id)
+        if found.closing is not None:
+            self._closing.decide(found.closing)
+        match found.owed:
+            case "greet":
+                effects += self._responses.want(greeting)
+            case "answer" if found.closing == "hangup":
+                effects += self._responses.want(GOODBYE, tools=False)
+            case "answer":
+                effects += self._responses.want()
+            case "go_on":
+                said = [t for t in found.told if isinstance(t, Words) and t.party == "assistant"]
+                if said:
+                    fields = {"item_id": said[-1].item_id, "reason": LOSS}
+                    effects.append(Record(Resumed, fields))
+                effects += self._responses.want()
+            case "hear" | "nothing":
+                pass
+        return effects + self._closing.end(busy=self._responses.gate.busy())
+
+    # -- the line
+
+    def line_lost(self, ledger: Sequence[line.Playhead], now_ms: int) -> list[Effect]:
+        """What was under way to the caller is gone. ``ledger``: how far they heard it; empty when
+        only the line can tell, if it can.
+        """
+        reopened = self._closing.line_lost()
+        if not self._speech.unheard():
+            return self._closing.end(busy=self._responses.gate.busy()) if reopened else []
+        if ledger:
+            return self._lost(ledger)
+        effects = self._responses.cancel() + self._speech.clear()
+        self._asking, self._asked_ms = self._speech.clears, now_ms
+        return effects
+
+    def cleared(self, cleared: line.Cleared) -> list[Effect] | None:
+        """The answer to that question; None when it is to another clear."""
+        if self._asking is None or cleared.n != self._asking:
+            return None
+        return self._lost(cleared.items)
+
+    def on_tick(self, now_ms: int) -> list[Effect]:
+        """Called a few times a second."""
+        if self._asking is None or now_ms - self._asked_ms < CLEARED_WITHIN_MS:
+            return []
+        return self._lost(())
+
+    def _lost(self, ledger: Sequence[line.Playhead]) -> list[Effect]:
+        self._asking = None
+        effects = self._responses.cancel()
+        cuts, items = self._speech.lose({stood.item_id: stood for stood in ledger})
+        effects += cuts
+        if items:
+            effects += self._resumption.go_on(LINE, items[0].item_id, items[0].heard_text())
+        return effects + self._closing.end(busy=self._responses.gate.busy())
+
+    # -- the model
+
+    def wrote(self, response_id: str) -> list[Effect]:
+        """A response is text, which no caller hears: take it back and ask for speech; the second
+        time in a session that was told the call by its words.
+        """
+        if self._responses.dead(response_id):
+            return []
+        self._texts += 1
+        effects = self._responses.drop(response_id) + self._speech.drop(response_id)
+        if self._texts == 1:
+            return effects + self._responses.want()
+        if self._in_words:
+            return [*effects, GiveUp("the model writes instead of speaking")]
+        return [*effects, Reopen("the model writes instead of speaking", in_words=True)]

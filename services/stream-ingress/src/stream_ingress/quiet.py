@@ -1,0 +1,44 @@
+"""PURE: when a call may be moved to another socket without anybody hearing it: nothing is being
+played, and the caller does not speak.
+
+leg asks it while the process drains, and only then: nothing here runs once a frame.
+"""
+
+from collections.abc import Iterable
+
+QUIET_MS = 300
+LOUD = 10
+"""Mean magnitude of a frame from which on somebody may be speaking: about -40 dB of full scale."""
+
+
+def _magnitude(code: int) -> int:
+    """|sample| of a mu-law byte (G.711) in steps of 32, at most 255."""
+    code = ~code & 0xFF
+    linear = ((((code & 0x0F) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
+    return min(255, linear >> 5)
+
+
+_MAGNITUDES = bytes(_magnitude(code) for code in range(256))
+
+
+def loud(frame: bytes) -> bool:
+    """Whether somebody may be speaking in these mu-law bytes."""
+    return sum(frame.translate(_MAGNITUDES)) >= LOUD * max(1, len(frame))
+
+
+class QuietMoment:
+    """Times are ms of one monotonic clock."""
+
+    def __init__(self) -> None:
+        self._since_ms: int | None = None
+
+    def has_come(self, now_ms: int, remaining_ms: int, last_frames: Iterable[bytes]) -> bool:
+        """Ask it often. ``remaining_ms``: audio that the caller has yet to hear; ``last_frames``:
+        what the caller said since it was asked before.
+        """
+        if remaining_ms > 0 or any(loud(frame) for frame in last_frames):
+            self._since_ms = None
+            return False
+        if self._since_ms is None:
+            self._since_ms = now_ms
+        return now_ms - self._since_ms >= QUIET_MS
