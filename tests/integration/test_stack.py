@@ -131,6 +131,18 @@ async def test_single_processes_are_killed_restarted_and_added(config: StackConf
         assert (await environment_of(stack, "ai-agent-3"))["AGENT_WORKER"] == "ai-agent-3"
 
 
+async def test_several_ingresses_have_ports_of_their_own(config: StackConfig) -> None:
+    url = "ws://127.0.0.1:1"
+    async with Stack(replace(config, ingresses=2, public_stream_url=url)) as stack:
+        assert list(stack.ingress_ports) == ["stream-ingress", "stream-ingress-2"]
+        for name, port in stack.ingress_ports.items():
+            env = await environment_of(stack, name)
+            assert (env["INGRESS_PORT"], env["PUBLIC_STREAM_URL"]) == (str(port), url)
+        assert stack.ingress_ports["stream-ingress"] == config.ports.ingress
+        assert len(set(stack.ingress_ports.values())) == 2
+        await stack.restart("stream-ingress-2")
+
+
 async def test_a_folder_in_use_is_refused_until_its_holder_dies(
     config: StackConfig, data_dir: Path
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from testbed.demo import call, demo
 from testbed.demo_full import demo_full
+from testbed.desk_link import login_link
 from testbed.launcher import Launch, running, until_stopped
 from testbed.layout import migration_folders
 from testbed.migrations import migrate, migrations_table
@@ -79,6 +80,7 @@ async def up(launch: Launch) -> int:
             stack = started.stack
             screen.say(
                 f"\nThe desk:  {stack.dashboard_url}\n"
+                f"To log in: {await login_link(started.system)} (once, within 15 minutes)\n"
                 f"Events:    nats sub --server {stack.nats_url} 'call.*.event.>'\n"
                 f"Twilio:    voice webhook {stack.public_url}/twilio/voice,"
                 f" media {stack.public_stream_url}/twilio/media\n"

@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import asyncpg
 
+from testbed.desk_link import login_link
 from testbed.figures import CpuMeter, percentile
 from testbed.follower import Follower
 from testbed.launcher import Launch, Running, running, until_stopped
@@ -42,6 +43,9 @@ async def demo(launch: Launch) -> int:
     try:
         async with running(launch, screen) as up:
             await seed(up)
+            screen.say(
+                f"\nWatch it at the desk (this logs in, once): {await login_link(up.system)}"
+            )
             screen.say("\nThe call, as its events tell it (UTC):")
             async with (
                 Follower(up.system.nats_url, on_event=screen.event) as follower,
@@ -53,7 +57,7 @@ async def demo(launch: Launch) -> int:
             await _judge(up.system, outcome, spent, screen)
             if not sys.stdout.isatty() or not sys.stdin.isatty():
                 return 1 if outcome.missing else 0
-            screen.say(f"\nThe desk: {up.system.dashboard_url}   (Ctrl-C stops everything)")
+            screen.say(f"\nThe desk stays up until Ctrl-C: {await login_link(up.system)}")
             failure = await until_stopped(up.stack)
             if failure is not None:
                 screen.say(failure, "bad")

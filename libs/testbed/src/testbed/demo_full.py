@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from testbed.demo import NUMBER, fresh, seed, simulated
+from testbed.desk_link import login_link
 from testbed.follower import Event, Follower
 from testbed.launcher import Launch, Running, VoiceModel, running
 from testbed.process import StartError
@@ -149,6 +150,9 @@ async def demo_full(launch: Launch) -> int:
         async with running(_gated(launch), screen) as up:
             await seed(up)
             await _set_pin(up)
+            screen.say(
+                f"\nWatch it at the desk (this logs in, once): {await login_link(up.system)}"
+            )
             screen.say("\nThe call, as its events tell it (UTC):")
             missing = await _called(up, screen)
     except StartError as error:

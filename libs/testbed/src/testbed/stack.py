@@ -16,6 +16,7 @@ from testbed import infra
 from testbed.data_folder import DataFolder
 from testbed.layout import (
     AGENT,
+    INGRESS,
     SERVICES,
     TOOL_RUNNER,
     Ports,
@@ -59,6 +60,8 @@ class Stack:
         self._environment: dict[str, str] = {}
         self._services: dict[str, Service] = {}
         self._admin_ports: dict[str, int] = {}
+        self.ingress_ports: dict[str, int] = {}
+        """Where each ingress listens for media sockets, by process name."""
         self._servers = AsyncExitStack()
 
     @property
@@ -82,7 +85,7 @@ class Stack:
         Raises StartError in one sentence (a taken port, a folder in use, a process that died); by
         then all that was started has been stopped again.
         """
-        for known in (self.processes, self._services, self._admin_ports):
+        for known in (self.processes, self._services, self._admin_ports, self.ingress_ports):
             known.clear()
         try:
             await self._start_servers()
@@ -92,6 +95,9 @@ class Stack:
                         self._add(service, f"{AGENT}-{number}")
                 else:
                     self._add(service, service.name)
+                if service.name == INGRESS:
+                    for number in range(2, self.config.ingresses + 1):
+                        self._add(service, f"{INGRESS}-{number}")
             # All at once: each waits by itself for what it needs.
             for process in self.processes.values():
                 await process.start()
@@ -198,6 +204,10 @@ class Stack:
         first_of_its_kind = service not in self._services.values()
         port = getattr(self.config.ports, field) if first_of_its_kind else free_port()
         env = self._environment | {variable: str(port)}
+        if service.name == INGRESS:
+            public = self.config.ports.ingress if first_of_its_kind else free_port()
+            env["INGRESS_PORT"] = str(public)
+            self.ingress_ports[name] = public
         if service.name == AGENT:
             env["AGENT_WORKER"] = name
         for key in dict.fromkeys((service.name, name)):

@@ -67,8 +67,8 @@ class PlannerMind:
             answered = any(item.role == "assistant" for item in request.items)
             return rules.ANYTHING_ELSE if answered else rules.greeting(instructions)
         caller, after = turn
-        if after and after[-1].role == "assistant":
-            return rules.ANYTHING_ELSE
+        if after and after[-1].role == "assistant" and not after[-1].text.endswith("…"):
+            return rules.ANYTHING_ELSE  # what ends in dots was cut off: it is said again
         words = caller.text or await request.heard(caller.id)
         return rules.decide(
             understand(words),

@@ -60,8 +60,12 @@ class Todo:
 
 
 def quoted(instructions: str | None) -> str | None:
-    """What instructions ask for word by word: say "...", greet the caller with "..."."""
+    """What instructions ask for: word by word (say "...", greet the caller with "..."), or that
+    the caller be told that they can speak again.
+    """
     found = _QUOTED.search(instructions or "")
+    if found is None and "can speak with you again" in (instructions or ""):
+        return "You can speak with me again."
     return found.group(1) if found else None
 
 

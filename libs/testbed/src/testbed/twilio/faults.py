@@ -6,8 +6,10 @@ Set by tests, on the account or on one call, before or during it. Holds no behav
 from dataclasses import dataclass
 from typing import Literal
 
-AfterStream = Literal["action", "next_verb", "hang_up"]
-"""Where the call goes after a stream that failed; Twilio documents none of these for certain."""
+AfterStream = Literal["action", "next_verb", "hang_up", "silent"]
+"""Where the call goes after a stream that failed; Twilio documents none of these for certain.
+silent: nowhere, the line stays open until REST updates the call or somebody hangs up.
+"""
 
 
 @dataclass(slots=True)

@@ -230,6 +230,9 @@ class Program:
                 pass
         if after == "hang_up":
             raise Stop(f"stream_{end.kind}")
+        if after == "silent":
+            leg.note("silent", "the line stays open, nothing is asked")
+            await asyncio.Event().wait()  # until the call is interrupted
         if after == "action" and verb.action:
             return Fetch(verb.action, verb.method)
         return None
