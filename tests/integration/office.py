@@ -1,7 +1,7 @@
 """Webhooks with the service ``calls``, a simulated Twilio around it and a NATS of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,14 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from protocol import events as e
 from protocol import ids, subjects
-from protocol.calls import CallReply, HangUpCall, PlaceCall, PlaceReply, TransferCall
+from protocol.calls import (
+    CallReply,
+    HangUpCall,
+    PlaceCall,
+    PlaceReply,
+    RedirectCall,
+    TransferCall,
+)
 from protocol.ids import CallId, EventId, IngressId, Leg, StreamId
 from protocol.line import Intent
 from runtime import bus, outbox
@@ -54,6 +61,7 @@ class Office:
     server: NatsServer
     web: str
     """The local address behind PUBLIC."""
+    settings: Settings
     sockets: set[ServerConnection] = field(default_factory=set)
 
     @property
@@ -72,6 +80,9 @@ class Office:
 
     async def transfer(self, call: str, to: str = "") -> Any:
         return await self.ask("transfer", TransferCall(CallId(call), to), CallReply)
+
+    async def redirect(self, call: str) -> Any:
+        return await self.ask("redirect", RedirectCall(CallId(call)), CallReply)
 
     async def events(self, call: str) -> list[e.AnyEvent]:
         return [entry.event for entry in await CallLog(self.nats).read(CallId(call))]
@@ -133,9 +144,14 @@ async def running(
     timing: Timing | None = None,
     faults: Faults | None = None,
     profile: str = PROFILE,
+    watching: bool = False,
+    media: Callable[[ServerConnection], Awaitable[None]] | None = None,
     **environ: str,
 ) -> AsyncIterator[Office]:
-    """The office; ``environ`` adds settings. All replicas answer ``calls``, the first the web."""
+    """The office; ``environ`` adds settings. All replicas answer ``calls``, the first the web.
+
+    ``watching``: they look after lost legs, too. ``media`` carries the sockets, if not silence.
+    """
     profiles = folder / "assistants"
     profiles.mkdir()
     (profiles / "office.toml").write_text(profile, "utf-8")
@@ -145,7 +161,7 @@ async def running(
     timing = timing or Timing(speech_ms=5, ring_ms=5, close_ms=500)
     sockets: set[ServerConnection] = set()
 
-    async def media(socket: ServerConnection) -> None:
+    async def silence(socket: ServerConnection) -> None:
         sockets.add(socket)
         async for _ in socket:
             pass
@@ -155,7 +171,7 @@ async def running(
     try:
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context
-            websockets = await enter(serve(media, "127.0.0.1", 0))
+            websockets = await enter(serve(media or silence, "127.0.0.1", 0))
             media_port = websockets.sockets[0].getsockname()[1]
             routes = {"wss://voice.example.com": f"ws://127.0.0.1:{media_port}"}
             shutdown = Shutdown()
@@ -179,7 +195,7 @@ async def running(
             for n in range(replicas):
                 nats = await enter(bus.connect(settings, f"webhooks-{n}", shutdown))
                 await provision(nats, wait_s=10, shutdown=shutdown)
-                app = await enter(opened(settings, nats, f"webhooks-{n}"))
+                app = await enter(opened(settings, nats, f"webhooks-{n}", watching=watching))
                 port = await enter(
                     serving(app, host="127.0.0.1", port=0, what="webhooks", setting="-")
                 )
@@ -189,6 +205,6 @@ async def running(
                 SimulatedTwilio(account, routes=routes, timing=timing, faults=faults)
             )
             await enter(serve_rest(twilio, port=rest_port))
-            yield Office(twilio, desk, server, routes[PUBLIC], sockets)
+            yield Office(twilio, desk, server, routes[PUBLIC], settings, sockets)
     finally:
         await server.stop()

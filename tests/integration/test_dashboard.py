@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import re
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from desk_login import OURS, cookies, desk_database
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.routing import Route
@@ -27,8 +29,19 @@ from dashboard.sse import EventStream, Hub, Message
 from protocol import codec, ids, subjects
 from protocol import events as e
 from protocol.call import fold
-from protocol.ids import CallerId, CallId, Epoch, IngressId, ItemId, Leg, StreamId, ToolCallId
+from protocol.ids import (
+    CallerId,
+    CallId,
+    Epoch,
+    IngressId,
+    ItemId,
+    Leg,
+    StreamId,
+    ToolCallId,
+    WorkerId,
+)
 from protocol.line import LiveTranscript
+from protocol.placement import AgentLoad
 from protocol.todos import (
     AddTodo,
     Caller,
@@ -52,13 +65,15 @@ from runtime.calllog import CallLog
 from runtime.clock import utc_now
 from runtime.outbox import publish
 from runtime.service import Shutdown
+from runtime.settings import CommonSettings, Secret
+from testbed.infra import GivenPostgres
 from testbed.nats_server import NatsServer
 from testbed.ports import free_port
+from testbed.postgres import Postgres
 
 PATIENCE_S = 20.0
 TODAY = date(2026, 11, 22)
 ANN = Caller(CallerId("c-ann"), "+12125553456", "Ann <b>", "America/New_York")
-OURS = {"sec-fetch-site": "same-origin"}
 
 
 @dataclass
@@ -180,17 +195,19 @@ async def _until(events: AsyncIterator[tuple[str, str]], *words: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def desk_at(nats_url: str) -> AsyncGenerator[Desk]:
+async def desk_at(nats_url: str, dsn: str) -> AsyncGenerator[Desk]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    settings = Settings(nats_url=nats_url, dashboard_port=port, dashboard_url=url)
+    settings = Settings(
+        nats_url=nats_url, database_url=Secret(dsn), dashboard_port=port, dashboard_url=url
+    )
     shutdown = Shutdown()
     async with asyncio.TaskGroup() as group:
         group.create_task(serve(settings, shutdown, Health()))
         try:
             async with (
                 bus.connect(settings, "test", Shutdown()) as connected,
-                httpx2.AsyncClient(base_url=url, headers=OURS) as http,
+                httpx2.AsyncClient(base_url=url, headers=OURS, cookies=await cookies(dsn)) as http,
             ):
                 async with asyncio.timeout(PATIENCE_S):
                     while True:
@@ -203,9 +220,17 @@ async def desk_at(nats_url: str) -> AsyncGenerator[Desk]:
             shutdown.ask()
 
 
+@pytest.fixture(scope="session")
+async def dsn(postgres_server: Postgres | GivenPostgres) -> str:
+    """A database with the desk's tables, for all tests in here."""
+    return await desk_database(
+        await postgres_server.create_database(f"desk_{secrets.token_hex(6)}")
+    )
+
+
 @pytest.fixture
-async def desk(nats_server: NatsServer) -> AsyncIterator[Desk]:
-    async with desk_at(nats_server.url) as one:
+async def desk(nats_server: NatsServer, dsn: str) -> AsyncIterator[Desk]:
+    async with desk_at(nats_server.url, dsn) as one:
         yield one
 
 
@@ -262,11 +287,24 @@ class CallWriter:
         return await self.write(e.CallEnded, reason="caller_hung_up")
 
 
-def _timeline(html: str, call: CallId) -> str:
-    """The transcript of a call in a page or an update, without what depends on the moment."""
-    found = re.search(rf'<div class="scroll" id="scroll-{call}">.*?</ol></div>', html, re.S)
+def _row(html: str, call: CallId) -> str:
+    """The row of a call in a page or an update, without what depends on the moment."""
+    found = re.search(rf'<li id="call-{call}" class="call .*?</li>', html, re.S)
     assert found is not None, html
-    return re.sub(r"\s+", " ", found[0])
+    still = re.sub(r"<svg.*?</svg>", "", found[0], flags=re.S)
+    return re.sub(r'\s+|data-elapsed-ms="\d+">[\d:]+', " ", still)
+
+
+def _marks(html: str) -> dict[str, str]:
+    """The lines of a transcript in a page or an update, by their ids."""
+    found = re.findall(r'<li class="mark .*?\n</li>', html, re.S)
+    lines = [re.sub(r"\s+", " ", line) for line in found]
+    return {re.findall(r'id="(mark-[^"]+)"', line)[0]: line for line in lines}
+
+
+def _parts(html: str) -> list[str]:
+    """What the score in a page shows, in words."""
+    return re.findall(r'<g class="part [^>]*aria-label="([^"]*)"', html)
 
 
 async def test_every_answer_carries_the_strict_policy(desk: Desk) -> None:
@@ -286,10 +324,29 @@ async def test_a_call_is_shown_live_and_a_reload_shows_the_same(desk: Desk) -> N
         await call.begin()
         await _until(events, call.id, "active")
         await call.say("i1", "Hello <you>")
+        await _until(events, call.id, "Hello &lt;you&gt;")
         await desk.bus.publish(
             subjects.live_transcript(call.id), LiveTranscript(ItemId("i2"), "caller", "What is")
         )
-        await _until(events, call.id, "Hello &lt;you&gt;", "What is")
+        await _until(events, call.id, "What is")
+        await call.write(e.TurnCommitted, item_id=ItemId("i2"), from_ms=0, to_ms=900)
+        await call.write(e.TurnTranscribed, item_id=ItemId("i2"), text="What is due today?")
+        last = await _until(events, call.id, "What is due today?", "Caller, 0:00, 0.9 s")
+        assert "+12125553456" not in last
+        assert "+12****3456" in last
+        page = (await desk.http.get("/")).text
+        assert _row(page, call.id) == _row(last, call.id)
+        assert "+12125553456" not in page
+        await call.end()
+        assert "caller hung up" in await _until(events, call.id, "caller hung up")
+
+
+async def test_a_calls_page_follows_it_and_a_reload_shows_the_same(desk: Desk) -> None:
+    call = CallWriter(desk.bus)
+    await call.begin()
+    async with desk.listening(f"/calls/{call.id}/live") as events:
+        await call.say("i1", "Hello <you>")
+        shown = _marks(await _until(events, "Hello &lt;you&gt;"))
         await call.write(e.TurnCommitted, item_id=ItemId("i2"), from_ms=0, to_ms=900)
         await call.write(e.TurnTranscribed, item_id=ItemId("i2"), text="What is due today?")
         key = ids.new_event_id()
@@ -301,22 +358,54 @@ async def test_a_call_is_shown_live_and_a_reload_shows_the_same(desk: Desk) -> N
         )
         returned = {"tool_call_id": ToolCallId("t1"), "called": key, "took_ms": 41}
         await call.write(e.ToolReturned, outcome="ok", result='{"todos":[]}', **returned)
-        last = await _until(
-            events, call.id, "What is due today?", "get_tasks(period: today)", "41 ms"
-        )
-        assert "+12125553456" not in last
-        assert "+12****3456" in last
-        page = (await desk.http.get("/")).text
-        assert _timeline(page, call.id) == _timeline(last, call.id)
-        own = (await desk.http.get(f"/calls/{call.id}")).text
-        assert _timeline(own, call.id) == _timeline(last, call.id)
-        assert "+12125553456" not in page + own
-        await call.end()
-        assert "caller hung up" in await _until(events, call.id, "caller hung up")
+        async with asyncio.timeout(PATIENCE_S):
+            async for _, data in events:
+                shown |= _marks(data)
+                if "41 ms" in data:
+                    break
+        assert "get_tasks(period: today)" in shown[f"mark-{key}"]
+        page = (await desk.http.get(f"/calls/{call.id}")).text
+        assert _marks(page) == shown
+        assert "+12125553456" not in page
+        last = await call.end()
+        assert "caller hung up" in await _until(events, "caller hung up")
+        await desk.until(lambda calls: calls[call.id]["last_sequence"] == last)
+    ended = (await desk.http.get(f"/calls/{call.id}")).text
+    assert any("What is due today?" in part for part in _parts(ended))
+    assert any(part.startswith("Tool get_tasks") for part in _parts(ended))
+    score = (await desk.http.get(f"/calls/{call.id}/score?width=500")).text
+    assert 'viewBox="0 0 500 176"' in score
+    assert _parts(score) == _parts(ended)
+
+
+async def test_filters_choose_calls_without_scripts(desk: Desk) -> None:
+    call = CallWriter(desk.bus)
+    await call.begin()
+    await call.say("i1", "a most uncommon sentence")
+    await desk.until(lambda calls: calls.get(call.id, {}).get("utterances"))
+    row = f'<li id="call-{call.id}"'
+    assert row in (await desk.http.get("/?q=most+UNCOMMON&mode=conversation&state=active")).text
+    assert row not in (await desk.http.get("/?q=uncommon&mode=gate")).text
+    assert row not in (await desk.http.get("/?q=nowhere")).text
+    odd = await desk.http.get("/?q=%22%3E%3Cscript%3E&assistant=%22%3E%3Cevil%3E")
+    assert odd.status_code == 200
+    assert "<script>" not in odd.text
+    assert "<evil>" not in odd.text
+
+
+async def test_workers_are_shown_with_their_slots(desk: Desk) -> None:
+    async with desk.listening("/live") as events:
+        load = AgentLoad(WorkerId("agent-meter"), 3, draining=False, build="1.0")
+        await desk.bus.publish(subjects.AGENTS_LOAD, load)
+        await _until(events, "agent-meter", "0 of 3 slots taken, ready")
+        drained = AgentLoad(WorkerId("agent-meter"), 0, draining=True, build="1.0")
+        await desk.bus.publish(subjects.AGENTS_LOAD, drained)
+        await _until(events, "agent-meter", "0 of 3 slots taken, draining")
+        await _until(events, "agent-meter", "0 of 3 slots taken, lost")
 
 
 async def test_the_board_is_the_fold_of_the_log_also_in_a_desk_started_later(
-    desk: Desk, nats_server: NatsServer
+    desk: Desk, nats_server: NatsServer, dsn: str
 ) -> None:
     call = CallWriter(desk.bus)
     await call.begin()
@@ -329,11 +418,12 @@ async def test_the_board_is_the_fold_of_the_log_also_in_a_desk_started_later(
     shown = (await desk.board())[call.id]
     assert shown["utterances"][-1]["text"] == "sentence 29"
     assert shown == json.loads(codec.encode(folded))
-    async with desk_at(nats_server.url) as later:
+    async with desk_at(nats_server.url, dsn) as later:
         await later.until(lambda calls: calls.get(call.id, {}).get("last_sequence") == last)
         assert (await later.board())[call.id] == shown
-        pages = [(await one.http.get("/")).text for one in (desk, later)]
-        assert _timeline(pages[0], call.id) == _timeline(pages[1], call.id)
+        pages = [(await one.http.get(f"/calls/{call.id}")).text for one in (desk, later)]
+        assert _marks(pages[0]) == _marks(pages[1])
+        assert len(_marks(pages[0])) == 30
 
 
 async def test_a_browser_on_a_calls_page_follows_that_call_alone(desk: Desk) -> None:
@@ -360,6 +450,34 @@ async def test_raw_events_hold_no_number(desk: Desk) -> None:
     assert "+12125553456" not in answer.text
 
 
+async def test_raw_events_come_in_pages_and_as_one_file(desk: Desk) -> None:
+    call = CallWriter(desk.bus)
+    await call.begin()
+    for n in range(60):
+        await call.say(f"i{n}", f"sentence {n}")
+    base = f"/calls/{call.id}"
+    whole = (await desk.http.get(f"{base}/events.json")).json()
+    assert len(whole) == 64
+    first = await desk.http.get(f"{base}/events.json?limit=40")
+    following = await desk.http.get(first.links["next"]["url"])
+    assert first.json() + following.json() == whole
+    assert "next" not in following.links
+    page = (await desk.http.get(f"{base}/events")).text
+    assert "1–50 of 64" in page
+    assert "+12125553456" not in page
+    later = re.search(r'href="(\?after=\d+)" rel="next"', page)
+    assert later is not None
+    rest = (await desk.http.get(f"{base}/events{later[1]}")).text
+    assert "51–64 of 64" in rest
+    assert 'rel="prev"' in rest
+    assert "sentence 59" in rest
+    export = await desk.http.get(f"{base}/export.json")
+    assert f'filename="{call.id}.json"' in export.headers["content-disposition"]
+    assert export.json()["events"] == whole
+    assert len(export.json()["call"]["utterances"]) == 60
+    assert "+12125553456" not in export.text
+
+
 @pytest.mark.parametrize(
     "path", ["/calls/nonsense", f"/calls/CA{'0' * 32}", f"/calls/CA{'0' * 32}/events.json", "/x"]
 )
@@ -369,10 +487,10 @@ async def test_what_is_not_there_is_said_on_a_page(desk: Desk, path: str) -> Non
     assert "<h1>" in answer.text
 
 
-async def test_the_desk_catches_up_after_a_restart_of_nats(tmp_path: Path) -> None:
+async def test_the_desk_catches_up_after_a_restart_of_nats(tmp_path: Path, dsn: str) -> None:
     server = await NatsServer.start(tmp_path / "nats")
     try:
-        async with desk_at(server.url) as desk:
+        async with desk_at(server.url, dsn) as desk:
             call = CallWriter(desk.bus)
             await call.begin()
             await desk.until(lambda calls: call.id in calls)
@@ -382,7 +500,9 @@ async def test_the_desk_catches_up_after_a_restart_of_nats(tmp_path: Path) -> No
                 assert "NATS is away" in (await desk.http.get("/")).text
                 assert call.id in (await desk.http.get("/")).text
                 await server.restart()
-                async with bus.connect(Settings(nats_url=server.url), "w", Shutdown()) as fresh:
+                async with bus.connect(
+                    CommonSettings(nats_url=server.url), "w", Shutdown()
+                ) as fresh:
                     writer = CallWriter(fresh)
                     writer.id, writer.epoch = call.id, call.epoch
                     await writer.say("late", "said while the desk was not looking")
@@ -500,7 +620,9 @@ async def test_changes_from_elsewhere_are_refused_and_do_nothing(planner: Desk) 
         {"sec-fetch-site": "same-site", "origin": "http://other.example"},
     ):
         assert (await planner.http.post(path, headers=headers)).status_code == 403
-    async with httpx2.AsyncClient(base_url=planner.http.base_url) as plain:
+    async with httpx2.AsyncClient(
+        base_url=planner.http.base_url, cookies=planner.http.cookies
+    ) as plain:
         assert (await plain.post(path)).status_code == 403
         assert (await plain.post(path, headers={"origin": "null"})).status_code == 403
         assert 2 in planner.runner.todos

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dashboard.live.board import Board, summaries, summary
-from dashboard.live.view import arguments, totals, view
+from dashboard.live.totals import totals
+from dashboard.live.view import arguments, timeline, view
 from protocol import events as e
 from protocol.call import fold
 from protocol.ids import CallId, Epoch, EventId, IngressId, ItemId, Leg, StreamId, ToolCallId
@@ -97,14 +98,15 @@ def test_a_whole_call_is_shown_as_it_went() -> None:
     assert (shown.mode, shown.worker, shown.keys) == ("conversation", "w-1", ("5",))
     assert (shown.response_ms, shown.cost_usd, shown.elapsed_ms) == (700, 0.01, 15_000)
     assert not shown.ticking
-    assert [(m.kind, m.text) for m in shown.marks] == [
+    assert [(m.kind, m.text) for m in timeline(row)] == [
         ("assistant", "Hello and…"),
         ("caller", "What is due today?"),
         ("tool", "get_tasks(period: today)"),
     ]
-    assert shown.marks[0].cut == "cut after 1.0 s"
-    assert shown.marks[0].unheard == "welcome to the desk"
-    assert (shown.marks[2].outcome, shown.marks[2].took_ms) == ("ok", 31)
+    marks = timeline(row)
+    assert marks[0].cut == "cut after 1.0 s"
+    assert marks[0].unheard == "welcome to the desk"
+    assert (marks[2].outcome, marks[2].took_ms) == ("ok", 31)
     assert shown.last is not None
     assert shown.last.text == "What is due today?"
 
@@ -205,11 +207,11 @@ def test_partial_words_are_shown_until_the_final_ones_come() -> None:
     assert board.take_changes().calls == {call_id(1)}
     row = board.get(call_id(1))
     assert row is not None
-    last = view(row, BEGIN).marks[-1]
+    last = timeline(row)[-1]
     assert (last.kind, last.text, last.live) == ("caller", "What is", True)
     for sequence, event in entries[8:10]:
         board.apply(sequence, event)
-    last = view(row, BEGIN).marks[-1]
+    last = timeline(row)[-1]
     assert (last.text, last.live) == ("What is due today?", False)
     assert not board.hear(call_id(1), words), "late partial words do not replace final ones"
     assert row.partial == {}
@@ -244,16 +246,39 @@ def test_changes_name_calls_and_say_when_the_order_may_differ() -> None:
     assert not board.take_changes()
 
 
-def test_totals_count_phases_and_take_the_median_over_all_answers() -> None:
+def test_totals_count_what_goes_on_and_the_day() -> None:
     board = Board()
     for n in range(3):
         entries = whole_call(n, 100 * n)
         for sequence, event in entries if n else entries[:1]:
             board.apply(sequence, event)
-    figures = totals(board.rows())
-    assert (figures.active, figures.ringing, figures.ended) == (0, 1, 2)
-    assert figures.response_ms == 700
+    figures = totals(board, BEGIN + timedelta(minutes=20))
+    assert (figures.active, figures.ringing, figures.ended, figures.failed) == (0, 1, 2, 0)
+    assert (figures.calls, figures.p50_ms, figures.p95_ms) == (3, 700, 700)
     assert round(figures.cost_usd, 6) == 0.02
+
+
+def test_the_days_figures_count_calls_that_the_board_dropped() -> None:
+    board = Board(keep_ended=1)
+    for n in range(5):
+        for sequence, event in whole_call(n, 100 * n):
+            board.apply(sequence, event)
+    assert len(board) == 1
+    assert totals(board, BEGIN + timedelta(minutes=20)).calls == 5
+
+
+def test_last_words_are_those_of_the_timeline() -> None:
+    """The row looks for them from the end; the timeline goes through the whole call."""
+    board = Board()
+    for n, (sequence, event) in enumerate(whole_call(1, 0)):
+        board.apply(sequence, event)
+        if n % 2:
+            board.hear(call_id(1), LiveTranscript(ItemId(f"i{n % 3}"), "caller", f"word {n}"))
+        row = board.get(call_id(1))
+        assert row is not None
+        said = [m for m in timeline(row) if m.kind != "tool" and not m.dim]
+        last = view(row, BEGIN).last
+        assert (last and last.text) == (said[-1].text if said else None)
 
 
 def test_announcements_and_silence_are_remarks_of_the_desk() -> None:
@@ -283,7 +308,7 @@ def test_announcements_and_silence_are_remarks_of_the_desk() -> None:
     row = board.get(call_id(1))
     assert row is not None
     shown = view(row, BEGIN)
-    assert [(m.text, m.dim, m.live) for m in shown.marks] == [
+    assert [(m.text, m.dim, m.live) for m in timeline(row)] == [
         ("announcement: hold", True, False),
         ("not understood", True, False),
     ]

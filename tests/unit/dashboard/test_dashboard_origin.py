@@ -55,3 +55,17 @@ def test_a_foreign_name_for_our_address_is_refused(host: str) -> None:
 def test_the_policy_allows_nothing_inline() -> None:
     assert "unsafe" not in CSP
     assert CSP.startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_other_sites_may_link_to_a_page_and_not_load_it(site: str) -> None:
+    assert asked("GET", sec_fetch_site=site, sec_fetch_mode="navigate") is None
+    assert asked("GET", sec_fetch_site=site, sec_fetch_mode="no-cors") == "origin"
+    assert asked("GET", sec_fetch_site=site, sec_fetch_mode="cors") == "origin"
+    assert asked("GET", sec_fetch_site="same-origin", sec_fetch_mode="cors") is None
+
+
+def test_a_websocket_is_taken_as_a_change() -> None:
+    assert asked("WEBSOCKET", origin=URL) is None
+    assert asked("WEBSOCKET") == "origin"
+    assert asked("WEBSOCKET", sec_fetch_site="cross-site", origin="https://x.example") == "origin"

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.planner.forms import Draft, draft, draft_of, fields
+from dashboard.form import fields
+from dashboard.planner.forms import Draft, draft, draft_of
 from dashboard.planner.week import WEEK, by_day
 from protocol.todos import Refused, Todo, TodoScope
 

@@ -3,9 +3,8 @@
 import pytest
 
 from protocol import tools
-from runtime import settings
+from runtime import settings, sql
 from runtime.errors import Refused, SettingsError
-from tool_runner import sql
 from tool_runner.endpoints import DEFAULT_DEADLINE_MS, MOST_DEADLINE_MS, read_head
 from tool_runner.settings import Settings
 
@@ -55,7 +54,7 @@ def test_a_broken_sql_file_fails(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("package", "file"),
     [
-        ("tool_runner", "database.sql"),
+        ("runtime", "database.sql"),
         ("tool_runner", "idempotency.sql"),
         ("tool_runner.todos", "queries.sql"),
         ("tool_runner.callers", "queries.sql"),

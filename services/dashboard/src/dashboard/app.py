@@ -10,12 +10,25 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from dashboard import database
+from dashboard.database import DatabaseAway, DeadlineMissed
+from dashboard.history import history
+from dashboard.history.archive import LogOrArchive
 from dashboard.html import STATIC, Html
 from dashboard.live.board import Board
+from dashboard.live.call_pages import CallPages
+from dashboard.live.call_screen import CallScreen
 from dashboard.live.feed import Feed
 from dashboard.live.pages import LivePages
 from dashboard.live.screen import Screen
 from dashboard.origin import SafeHeaders, SameOrigin
+from dashboard.people.account_pages import AccountPages
+from dashboard.people.audit_pages import AuditPages
+from dashboard.people.guard import Guard
+from dashboard.people.login_pages import LoginPages
+from dashboard.people.operator_pages import OperatorPages
+from dashboard.people.reveal import RevealPages
+from dashboard.people.staff import Staff, staffed
 from dashboard.planner import feed as planner_feed
 from dashboard.planner.pages import PlannerPages
 from dashboard.planner.records import Records
@@ -31,21 +44,33 @@ from runtime.service import Shutdown
 from runtime.tasks import Tasks
 
 _log = logging.get("dashboard")
+SHORTEST_TOKEN = 16
 
 
 async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
     """Serve the desk until ``shutdown``. Raises ServiceError with one sentence when it cannot."""
+    if 0 < len(settings.dashboard_token.reveal()) < SHORTEST_TOKEN:
+        raise ServiceError(f"DASHBOARD_TOKEN is shorter than {SHORTEST_TOKEN} characters")
     html = Html(_zone(settings.display_time_zone))
-    async with connect(settings, "dashboard", shutdown) as bus:
+    async with (
+        database.opened(settings.database_url, size=settings.database_pool) as db,
+        connect(settings, "dashboard", shutdown) as bus,
+    ):
         await provision(bus, wait_s=settings.startup_wait_s, shutdown=shutdown)
         health.add("nats", lambda: bus.connected)
         hub, board = Hub(), Board()
         screen = Screen(board, html)
-        async with Tasks("dashboard") as tasks:
-            tasks.spawn(Feed(bus, board, screen, hub).run(), "feed")
+        calls = CallScreen(html, screen)
+        async with (
+            staffed(settings, db, bus, hub) as staff,
+            Tasks("dashboard") as tasks,
+            history.remembering(db, bus, board, days=settings.history_days),
+        ):
+            tasks.spawn(db.watch(), "database")
+            tasks.spawn(Feed(bus, board, screen, calls, hub).run(), "feed")
             tasks.spawn(planner_feed.run(bus, hub, shutdown), "planner")
             async with serving(
-                desk(settings, bus, board, screen, html, hub),
+                desk(settings, bus, staff, board, screen, calls, html, hub),
                 host=settings.dashboard_host,
                 port=settings.dashboard_port,
                 what="the desk",
@@ -58,7 +83,14 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
 
 
 def desk(
-    settings: Settings, bus: Bus, board: Board, screen: Screen, html: Html, hub: Hub
+    settings: Settings,
+    bus: Bus,
+    staff: Staff,
+    board: Board,
+    screen: Screen,
+    calls: CallScreen,
+    html: Html,
+    hub: Hub,
 ) -> Starlette:
     """The desk as an ASGI app."""
 
@@ -79,20 +111,56 @@ def desk(
             request, 503, "The log of calls does not answer: NATS is away. Try again in a moment."
         )
 
+    async def database_away(request: Request, error: Exception) -> Response:
+        assert isinstance(error, DatabaseAway | DeadlineMissed), "registered for these"
+        away_since = staff.db.away_since
+        since = f" since {html.clock(away_since)}" if away_since else ""
+        return say(
+            request,
+            503,
+            f"This page needs PostgreSQL: {error.description}{since}. Live calls are shown "
+            "without it. Start it, or check DATABASE_URL, and try again.",
+        )
+
     async def failed(request: Request, _: Exception) -> Response:
         return say(request, 500, "The desk failed at this page; its log says where.")
 
-    live = LivePages(board, screen, html, hub, CallLog(bus))
+    live = LivePages(board, screen, html, hub)
+    call_pages = CallPages(board, screen, calls, html, hub, LogOrArchive(CallLog(bus), staff.db))
     planner = PlannerPages(Records(bus), screen, html, hub)
     return Starlette(
         routes=[
             *live.routes(),
+            *call_pages.routes(),
             *planner.routes(),
+            *LoginPages(staff, screen, html).routes(),
+            *AccountPages(staff, screen, html).routes(),
+            *OperatorPages(staff, screen, html).routes(),
+            *AuditPages(staff, screen, html).routes(),
+            *RevealPages(staff, call_pages, screen, html).routes(),
+            *history.routes(staff.db, bus, screen, html, _zone(settings.display_time_zone)),
             Mount("/static", StaticFiles(directory=STATIC)),
             Route("/favicon.ico", _favicon),
         ],
-        middleware=[Middleware(SafeHeaders), Middleware(SameOrigin, url=settings.dashboard_url)],
-        exception_handlers={HTTPException: refused, NatsAway: log_away, Exception: failed},
+        middleware=[
+            Middleware(SafeHeaders),
+            Middleware(SameOrigin, url=settings.dashboard_url),
+            Middleware(
+                Guard,
+                sessions=staff.sessions,
+                cookie=staff.cookie,
+                token=settings.dashboard_token,
+                log=staff.trail,
+                say=say,
+            ),
+        ],
+        exception_handlers={
+            HTTPException: refused,
+            NatsAway: log_away,
+            DatabaseAway: database_away,
+            DeadlineMissed: database_away,
+            Exception: failed,
+        },
     )
 
 

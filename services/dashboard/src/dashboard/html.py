@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from dashboard.masking import mask
+from dashboard.people.operator import current
 
 STATIC = Path(__file__).parent / "static"
 
@@ -34,6 +35,7 @@ class Html:
         self._env.filters |= {
             "clock": self.clock,
             "exact": self.exact,
+            "stamp": self.stamp,
             "length": length,
             "mask": mask,
             "money": money,
@@ -44,8 +46,8 @@ class Html:
         self._env.globals.update(names)
 
     def render(self, template: str, **values: Any) -> str:
-        """The text of a template."""
-        return self._env.get_template(template).render(**values)
+        """The text of a template; ``operator`` is who asks for the page, if anybody does."""
+        return self._env.get_template(template).render(operator=current.get(), **values)
 
     def page(
         self,
@@ -65,6 +67,10 @@ class Html:
     def clock(self, at: datetime) -> str:
         """``14:03:10`` in the desk's zone."""
         return f"{at.astimezone(self._zone):%H:%M:%S}"
+
+    def stamp(self, at: datetime) -> str:
+        """``22 Nov 2026, 14:03`` in the desk's zone."""
+        return f"{at.astimezone(self._zone):%-d %b %Y, %H:%M}"
 
     def exact(self, at: datetime) -> str:
         """``Sun 22 Nov 2026, 14:03:10 UTC`` in the desk's zone."""

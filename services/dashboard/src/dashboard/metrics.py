@@ -13,3 +13,21 @@ changes_refused = Counter(
     "Requests refused because of their Host, Origin or Sec-Fetch-Site header",
     ["reason"],
 )
+logins = Counter(
+    "trunkline_dashboard_logins_total",
+    "Log-ins by outcome: password, link, wrong, used_link, waiting (slowed down after failures)",
+    ["outcome"],
+)
+history_events = Counter(
+    "trunkline_history_events_total",
+    "Events taken into the history: new, repeated (came before), skipped (no event), strange "
+    "(kept, but of a version that this one cannot read)",
+    ["result"],
+)
+history_waiting = Gauge(
+    "trunkline_history_waiting", "Calls with events that the history does not show yet"
+)
+history_failures = Counter(
+    "trunkline_history_failures_total", "Calls whose events could not be worked out into rows"
+)
+history_removed = Counter("trunkline_history_removed_total", "Calls removed for their age")

@@ -1,7 +1,7 @@
 """Who may ask: the host and origin checks, and the headers that tell a browser what a page may do.
 
-Two ASGI middlewares around everything the desk serves. There is no login yet, so the host check
-also keeps a foreign page from reading the desk under a name of its own (DNS rebinding).
+Two ASGI middlewares around everything the desk serves, before anybody is asked who they are. The
+host check keeps a foreign page from using the desk under a name of its own (DNS rebinding).
 """
 
 from ipaddress import ip_address
@@ -53,12 +53,18 @@ class SameOrigin:
         self._url = url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        refused = refusal(scope["method"], Headers(scope=scope), self._url)
+        # What comes over a websocket may change things, and browsers open them to any site.
+        method = scope["method"] if scope["type"] == "http" else "WEBSOCKET"
+        refused = refusal(method, Headers(scope=scope), self._url)
         if refused is None:
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            metrics.changes_refused.labels(refused).inc()
+            await send({"type": "websocket.close", "code": 1008})
             return
         metrics.changes_refused.labels(refused).inc()
         if refused == "host":
@@ -75,14 +81,16 @@ def refusal(method: str, headers: Headers, url: str) -> Refusal | None:
 
     Host must be the one of ``url``, an IP address or localhost. A change must come from our own
     pages: Sec-Fetch-Site says so, or, from browsers and addresses without it (plain http on a
-    network), Origin is ``url``'s.
+    network), Origin is ``url``'s. Other sites may link to our pages, not load them as parts of
+    theirs.
     """
     ours = urlsplit(url)
     if not _host_is_known(headers.get("host", ""), ours.hostname or ""):
         return "host"
-    if method in _READING:
-        return None
     site = headers.get("sec-fetch-site")
+    if method in _READING:
+        embedded = headers.get("sec-fetch-mode", "navigate") != "navigate"
+        return "origin" if embedded and site in {"cross-site", "same-site"} else None
     if site is not None:
         return None if site in {"same-origin", "none"} else "origin"
     return None if headers.get("origin") == f"{ours.scheme}://{ours.netloc}" else "origin"

@@ -40,8 +40,9 @@ class Message(Struct, frozen=True):
 class Browser:
     """One open connection: a bounded queue, and its end."""
 
-    def __init__(self, topics: frozenset[str], bound: int) -> None:
+    def __init__(self, topics: frozenset[str], bound: int, session: str = "") -> None:
         self.topics = topics
+        self.session = session
         self._bound = bound
         self._queue: deque[Message] = deque()
         self._more = asyncio.Event()
@@ -120,6 +121,16 @@ class Hub:
             metrics.browsers_cut_off.inc()
             self._browsers.discard(browser)
 
+    def sessions(self) -> set[str]:
+        """The log-ins behind the open connections."""
+        return {browser.session for browser in self._browsers if browser.session}
+
+    def end_session(self, session: str) -> None:
+        """End the connections of one log-in, which does not count any more."""
+        for browser in tuple(self._browsers):
+            if browser.session == session:
+                browser.end()
+
     def close(self) -> None:
         """End all connections, and each new one at once: the process is about to stop."""
         self._closed = True
@@ -127,9 +138,11 @@ class Hub:
             browser.end()
 
     @contextlib.contextmanager
-    def listening(self, topics: Iterable[str]) -> Generator[Browser]:
-        """A browser that gets what is published on ``topics`` during the block."""
-        browser = Browser(frozenset(topics), self._bound)
+    def listening(self, topics: Iterable[str], session: str = "") -> Generator[Browser]:
+        """A browser that gets what is published on ``topics`` during the block; ``session`` names
+        its log-in, with which it ends.
+        """
+        browser = Browser(frozenset(topics), self._bound, session)
         self._browsers.add(browser)
         metrics.browsers.inc()
         if self._closed:
@@ -153,7 +166,8 @@ class EventStream:
         self._first = first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._hub.listening(self._topics) as browser:
+        session: str = scope.get("state", {}).get("session", "")
+        with self._hub.listening(self._topics, session) as browser:
             async with Tasks("sse") as tasks:
                 tasks.spawn(_until_gone(receive, browser), "gone")
                 await send(

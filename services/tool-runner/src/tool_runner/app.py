@@ -9,6 +9,7 @@ from runtime.tasks import Tasks
 from tool_runner import database
 from tool_runner.admission.door import Door
 from tool_runner.callers.directory import Directory
+from tool_runner.callers.erasure import Erasure
 from tool_runner.endpoints import ToolEndpoints
 from tool_runner.forgetting import forgetting
 from tool_runner.pins.gate import Gate
@@ -33,7 +34,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             wait_s=settings.startup_wait_s,
             shutdown=shutdown,
         ) as db,
-        nats.connect(settings, f"tool-runner.{name}", shutdown) as bus,
+        nats.connect(settings, f"tool-runner/{name}", shutdown) as bus,
         hashing() as hasher,
         Tasks("tool-runner") as tasks,
     ):
@@ -62,6 +63,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
                 description="Callers by number: records, PINs, admission, spend",
                 endpoints=[
                     *directory.endpoints(),
+                    *Erasure(db).endpoints(),
                     *gate.endpoints(),
                     *door.endpoints(),
                     *ledger.endpoints(),

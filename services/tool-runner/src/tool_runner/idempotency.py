@@ -3,8 +3,8 @@ once. Called by endpoints inside the transaction of the tool's effect.
 """
 
 from protocol.ids import CallerId
+from runtime import sql
 from runtime.errors import Refused
-from tool_runner import sql
 from tool_runner.database import Connection
 
 

@@ -13,11 +13,11 @@ from protocol.todos import Caller, ChangeTodo
 from runtime import clock, logging, settings
 from runtime.errors import Refused, ServiceError, SettingsError
 from runtime.service import Shutdown
+from runtime.settings import DatabaseSettings
 from tool_runner import database
 from tool_runner.callers import rules as caller_rules
 from tool_runner.callers.repository import Callers
 from tool_runner.database import Database
-from tool_runner.settings import DatabaseSettings
 from tool_runner.text import Invalid
 from tool_runner.todos import rules
 from tool_runner.todos.repository import Todos

@@ -11,7 +11,7 @@ from runtime import clock, logging, settings
 from runtime.assistant import E164
 from runtime.errors import Refused, ServiceError, SettingsError
 from runtime.service import Shutdown
-from runtime.settings import Secret
+from runtime.settings import DatabaseSettings, Secret
 from tool_runner import database
 from tool_runner.callers import rules as callers
 from tool_runner.callers.repository import Callers
@@ -19,7 +19,6 @@ from tool_runner.database import Database
 from tool_runner.pins import rules
 from tool_runner.pins.hasher import hashing
 from tool_runner.pins.repository import Pins
-from tool_runner.settings import DatabaseSettings
 from tool_runner.text import Invalid
 
 _WITHIN_S = 10.0

@@ -1,27 +1,15 @@
-"""Settings of tool-runner. Read once by __main__ (and by the seed command)."""
+"""Settings of tool-runner. Read once by __main__."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
-from runtime.settings import CommonSettings, Secret
-
-
-class DatabaseSettings(CommonSettings, frozen=True, kw_only=True):
-    """What is needed to reach the tables; all that the seed command reads."""
-
-    database_url: Annotated[
-        Secret,
-        Meta(description="PostgreSQL, like postgresql://user:password@host:5432/trunkline"),
-    ]
+from runtime.settings import DatabaseSettings
 
 
 class Settings(DatabaseSettings, frozen=True, kw_only=True):
     """What the service reads."""
 
-    database_pool: Annotated[
-        int, Meta(ge=1, le=200, description="Most database connections of one tool-runner")
-    ] = 10
     tool_results_days: Annotated[
         int,
         Meta(ge=1, description="Days that results of tools are kept to answer repeated requests"),

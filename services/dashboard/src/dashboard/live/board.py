@@ -4,10 +4,15 @@ The feed gives it the log's entries and the partial words; the pages read it. It
 that a replay of the log would not give, but for the partial words, which the final ones replace.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 
 from msgspec import Struct, field
 
+from dashboard.live.cost import Bill
+from dashboard.live.figures import Figures
+from dashboard.live.fleet import Fleet
+from dashboard.score.score import Score
 from protocol import events as e
 from protocol.call import CallState
 from protocol.ids import CallId, ItemId
@@ -25,10 +30,14 @@ _OVER = {"completed", "busy", "failed", "no-answer", "canceled"}
 
 
 class Row(Struct):
-    """A call on the board. ``first_sequence`` orders calls: where its log begins."""
+    """A call with all that is folded from its log: state, score and bill. ``first_sequence`` orders
+    calls: where its log begins.
+    """
 
     first_sequence: int
     state: CallState
+    score: Score = field(default_factory=Score)
+    bill: Bill = field(default_factory=Bill)
     partial: dict[ItemId, LiveTranscript] = field(default_factory=dict[ItemId, LiveTranscript])
 
     @property
@@ -38,6 +47,23 @@ class Row(Struct):
     @property
     def ended(self) -> bool:
         return self.state.phase == "ended"
+
+    def apply(self, sequence: int, event: e.AnyEvent) -> bool:
+        """Take in one entry of the call's log. False when it came before."""
+        if not self.state.apply(sequence, event):
+            return False
+        self.score.apply(event)
+        self.bill.apply(event)
+        return True
+
+
+def row_of(call: CallId, entries: Iterable[tuple[int, e.AnyEvent]]) -> Row:
+    """A call from its whole log, as (sequence, event)."""
+    row = Row(0, CallState(call))
+    for sequence, event in entries:
+        row.first_sequence = row.first_sequence or sequence
+        row.apply(sequence, event)
+    return row
 
 
 class Changes(Struct, frozen=True):
@@ -54,7 +80,9 @@ class Changes(Struct, frozen=True):
 
 
 class Board:
-    """Calls by id, bounded: the newest ``keep_ended`` ended ones and all others up to a bound."""
+    """Calls by id, bounded: the newest ``keep_ended`` ended ones and all others up to a bound.
+    Beside them the day's ``figures``, which count more calls than are kept, and the ``fleet``.
+    """
 
     def __init__(self, *, keep_ended: int = KEEP_ENDED, keep_open: int = KEEP_OPEN) -> None:
         self._rows: dict[CallId, Row] = {}
@@ -64,6 +92,8 @@ class Board:
         self._phases: dict[CallId, None] = {}
         self._listing = False
         self.last_sequence = 0
+        self.figures = Figures()
+        self.fleet = Fleet()
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -74,6 +104,11 @@ class Board:
     def rows(self) -> list[Row]:
         """Calls that go on first, then the ended ones; each newest first."""
         return sorted(self._rows.values(), key=lambda r: (r.ended, -r.first_sequence))
+
+    def held(self) -> Counter[str]:
+        """How many calls each worker holds, as the log says."""
+        going = (row.state.worker for row in self._rows.values() if not row.ended)
+        return Counter(worker for worker in going if worker)
 
     def apply(self, sequence: int, event: e.AnyEvent) -> bool:
         """Take in one entry of the log. False when it changed nothing (a repeat, or a late word
@@ -87,8 +122,9 @@ class Board:
             row = self._rows[event.call_id] = Row(sequence, CallState(event.call_id))
             self._listing = True
         phase = row.state.phase
-        if not row.state.apply(sequence, event):
+        if not row.apply(sequence, event):
             return False
+        self.figures.apply(event)
         self._changed.add(row.call_id)
         self._drop_final(row)
         if row.state.phase != phase:
@@ -116,6 +152,11 @@ class Board:
             del row.partial[next(iter(row.partial))]
         self._changed.add(call)
         return True
+
+    def drop(self, call: CallId) -> None:
+        """Forget a call: nothing of it is shown any more."""
+        if self._rows.pop(call, None) is not None:
+            self._listing = True
 
     def take_changes(self) -> Changes:
         """What changed since the last take."""

@@ -10,10 +10,12 @@ from typing import Protocol
 
 from dashboard import metrics
 from dashboard.live.board import Board, Changes
-from dashboard.live.screen import BOARD, Screen, call_topic
+from dashboard.live.call_screen import CallScreen, call_topic
+from dashboard.live.screen import BOARD, Screen
 from dashboard.sse import Hub
 from protocol import codec, subjects
 from protocol.line import LiveTranscript
+from protocol.placement import AgentLoad
 from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.clock import utc_now
@@ -22,6 +24,8 @@ from runtime.tasks import Tasks
 WINDOW = timedelta(hours=24)
 TICK_S = 0.2
 WATCH_S = 0.5
+FIGURES_TICKS = 5
+"""Updates of rows to one of the totals: a second between two, however much is said."""
 _CHUNK = 500
 """Entries folded between two turns of the loop: a day's log must not hold up the pages."""
 
@@ -36,16 +40,21 @@ class Words(Protocol):
 class Feed:
     """NATS to board to browsers."""
 
-    def __init__(self, bus: Bus, board: Board, screen: Screen, hub: Hub) -> None:
+    def __init__(self, bus: Bus, board: Board, screen: Screen, calls: CallScreen, hub: Hub) -> None:
         self._bus = bus
         self._board = board
         self._screen = screen
+        self._calls = calls
         self._hub = hub
         self._more = asyncio.Event()
+        self._ticks = 0
+        self._figures_at = 0
+        self._stale = False
 
     async def run(self) -> None:
         """Feed for ever; cancel it to stop."""
         partial = await self._bus.subscribe(subjects.ALL_LIVE_TRANSCRIPTS, self._heard)
+        loads = await self._bus.subscribe(subjects.AGENTS_LOAD, self._loaded)
         try:
             async with Tasks("feed") as tasks:
                 tasks.spawn(self._tell(), "tell")
@@ -53,6 +62,7 @@ class Feed:
                 await self._follow()
         finally:
             await partial.stop()
+            await loads.stop()
 
     async def _follow(self) -> None:
         async for entries in CallLog(self._bus).follow(utc_now() - WINDOW):
@@ -67,24 +77,45 @@ class Feed:
         if self._board.hear(call, codec.decode(LiveTranscript, message.data)):
             self._more.set()
 
+    async def _loaded(self, message: Words) -> None:
+        load = codec.decode(AgentLoad, message.data)
+        if self._board.fleet.heard(load, utc_now()):
+            self._publish_workers()
+
     async def _tell(self) -> None:
         while True:
             await self._more.wait()
             self._more.clear()
-            changes = self._board.take_changes()
-            if changes:
-                self._publish(changes)
+            self._ticks += 1
+            self._publish(self._board.take_changes())
             await asyncio.sleep(TICK_S)
 
     def _publish(self, changes: Changes) -> None:
         if changes.listing:
             self._count()
         if self._hub.listened(BOARD):
-            self._hub.publish(BOARD, self._screen.board_changes(changes))
+            self._publish_board(changes)
         for call in changes.calls:
             row = self._board.get(call)
             if row is not None and self._hub.listened(call_topic(call)):
-                self._hub.publish(call_topic(call), self._screen.call_changes(row, changes))
+                message = self._calls.changes(row, phase=call in changes.phases)
+                if message is not None:
+                    self._hub.publish(call_topic(call), message)
+
+    def _publish_board(self, changes: Changes) -> None:
+        self._stale |= bool(changes)
+        figures = self._stale and self._ticks - self._figures_at >= FIGURES_TICKS
+        if figures:
+            self._figures_at, self._stale = self._ticks, False
+        message = self._screen.board_changes(changes, figures=figures)
+        if message is not None:
+            self._hub.publish(BOARD, message)
+        if self._screen.due or self._stale:
+            self._more.set()
+
+    def _publish_workers(self) -> None:
+        if self._hub.listened(BOARD) and (message := self._screen.workers()) is not None:
+            self._hub.publish(BOARD, message)
 
     def _count(self) -> None:
         phases = [row.state.phase for row in self._board.rows()]
@@ -96,4 +127,6 @@ class Feed:
             if self._bus.connected == (self._screen.away_since is not None):
                 self._screen.away_since = None if self._bus.connected else utc_now()
                 self._hub.publish_all(self._screen.notice())
+            if self._bus.connected and self._board.fleet.watch(utc_now()):
+                self._publish_workers()
             await asyncio.sleep(WATCH_S)

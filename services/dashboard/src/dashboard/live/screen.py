@@ -1,15 +1,26 @@
-"""What browsers see of the board, as HTML: whole lists and calls for pages, fragments for updates.
+"""What browsers see of the board, as HTML: whole lists for pages, pieces for updates.
 
-Both come from the same partials, so a reload shows what the updates built. It only reads the
-board; the feed says when to render, the pages answer requests.
+Both come from the same partials, so a reload shows what the updates built. A piece is an element
+with an id that takes the place of the one with the same id; ``data-in`` and ``data-order`` say
+where a new one goes, ``data-gone`` that it goes away (``static/patch.js``). However much happens,
+one update holds at most ``ROWS_A_TICK`` calls; the others follow in the next ones.
 """
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from markupsafe import Markup
+from msgspec import Struct
 
 from dashboard.html import Html
 from dashboard.live.board import Board, Changes, Row
-from dashboard.live.view import CallView, Totals, totals, view
+from dashboard.live.filters import Filter
+from dashboard.live.fleet import Meter
+from dashboard.live.totals import Totals, totals
+from dashboard.live.view import CallView, Mark, view
+from dashboard.score.parts import LONGEST_MS
+from dashboard.score.reading import parts_of
+from dashboard.score.svg import STRIP_MS, strip
 from dashboard.sse import Message
 from protocol.ids import CallId
 from runtime.clock import utc_now
@@ -18,23 +29,43 @@ BOARD = "board"
 EVENT = "desk"
 SHOW_ENDED = 50
 """Ended calls on the live page; the board holds more, and every call keeps its own page."""
+ROWS_A_TICK = 25
+"""Calls in one update: at five updates a second 200 busy calls are each renewed every 1.6 s."""
+FRESH = timedelta(seconds=1)
+"""A row of a call that goes on is drawn anew when it is older, although nothing happened: time
+does. Scripts move it meanwhile.
+"""
+KEEP_ROWS = 500
+"""Rows that are kept as they were drawn."""
+SAY_AT_MOST = 3
+"""Calls that one announcement names; more would keep a screen reader talking for ever."""
 
 
-def call_topic(call: CallId) -> str:
-    """The topic of one call's page."""
-    return f"call.{call}"
+class Listing(Struct, frozen=True):
+    """What the live page shows. ``rows`` are rendered rows of calls that go on, then ended ones."""
 
-
-@dataclass(frozen=True)
-class Listing:
-    """What the live page shows. ``open_call`` stands open without being active: the newest call,
-    when none is going on.
-    """
-
-    calls: tuple[CallView, ...]
+    going: tuple[Markup, ...]
+    ended: tuple[Markup, ...]
     totals: Totals
+    meters: tuple[Meter, ...]
     hidden: int
-    open_call: str
+    assistants: tuple[str, ...]
+    chosen: Filter
+    sequence: int
+
+
+class Drawn(Struct, frozen=True):
+    """A row as it was drawn at ``at``."""
+
+    sequence: int
+    last: Mark | None
+    at: datetime
+    text: Markup
+
+    def shows(self, row: Row, call: CallView, now: datetime) -> bool:
+        """Would it look the same if it were drawn again?"""
+        same = (self.sequence, self.last) == (row.state.last_sequence, call.last)
+        return same and (row.ended or now - self.at < FRESH)
 
 
 class Screen:
@@ -43,78 +74,130 @@ class Screen:
     def __init__(self, board: Board, html: Html) -> None:
         self._board = board
         self._html = html
+        self._due: dict[CallId, None] = {}
+        self._told: set[CallId] = set()
+        self._rows: dict[CallId, Drawn] = {}
+        self._pieces: dict[str, str] = {}
         self.away_since: datetime | None = None
         """Since when NATS is away, so that what is shown may be old; None while it is there."""
 
-    def listing(self) -> Listing:
-        """The live page at this moment."""
+    @property
+    def due(self) -> bool:
+        """Are there calls whose change no update has held yet?"""
+        return bool(self._due)
+
+    def listing(self, chosen: Filter | None = None) -> Listing:
+        """The live page at this moment, of calls that ``chosen`` lets through."""
+        now, chosen = utc_now(), chosen or Filter()
         rows = self._board.rows()
         shown = self._shown(rows)
-        now = utc_now()
-        newest = max(shown, key=lambda r: r.first_sequence, default=None)
-        quiet = newest is not None and all(row.ended for row in shown)
+        views = [(row, view(row, now)) for row in shown]
+        kept = [(row, call) for row, call in views if chosen.lets(call)]
         return Listing(
-            tuple(view(row, now) for row in shown),
-            totals(rows),
+            tuple(self._row(row, call, now) for row, call in kept if not row.ended),
+            tuple(self._row(row, call, now) for row, call in kept if row.ended),
+            totals(self._board, now),
+            self._board.fleet.meters(self._board.held()),
             len(rows) - len(shown),
-            newest.call_id if newest is not None and quiet else "",
+            tuple(sorted({call.assistant for _, call in views} - {""})),
+            chosen,
+            self._board.last_sequence,
         )
 
-    def board_now(self) -> list[Message]:
-        """The first message for a browser on the live page: all of it."""
-        return [self._message(self._list(), self._notice())]
-
-    def call_now(self, row: Row | None) -> list[Message]:
-        """The first message for a browser on a call's page."""
-        sheet = [] if row is None else [self._sheet(row)]
-        return [self._message(*sheet, self._notice())]
-
-    def board_changes(self, changes: Changes) -> Message:
-        """What a browser on the live page must replace: the list when its order may differ, else
-        the calls that changed.
+    def board_now(self, after: int = 0) -> list[Message]:
+        """The first message for a browser on the live page: all of it, or, for one that has the
+        page as it was at ``after`` in the log, what is different since and which calls remain.
         """
-        if changes.listing:
-            return self._message(self._list(), self._announcement(changes))
-        listing = self.listing()
-        calls = [
-            self._html.render("live/_row.html", call=call, listing=listing, oob=True)
-            for call in listing.calls
-            if call.call_id in changes.calls
-        ]
-        return self._message(self._totals(listing), *calls)
+        self._pieces.clear()  # this browser is ahead of what was sent before
+        now = utc_now()
+        if not 0 < after <= self._board.last_sequence:
+            listing = self.listing()
+            pieces = [self._html.render("live/_board.html", listing=listing)]
+        else:
+            shown = self._shown(self._board.rows())
+            newer = [r for r in shown if r.partial or r.state.last_sequence > after]
+            pieces = [self._row(row, view(row, now), now) for row in newer]
+            pieces += [self._html.render("live/_kept.html", rows=[r.call_id for r in shown])]
+            pieces.append(self._workers())
+        figures = self._html.render("live/_totals.html", totals=totals(self._board, now))
+        return [Message(EVENT, "\n".join([*pieces, figures, self._notice()]))]
 
-    def call_changes(self, row: Row, changes: Changes) -> Message:
-        """What a browser on this call's page must replace."""
-        said = [self._announcement(changes)] if row.call_id in changes.phases else []
-        return self._message(self._sheet(row), *said)
+    def board_changes(self, changes: Changes, *, figures: bool) -> Message | None:
+        """What browsers on the live page must replace; None when nothing. ``figures``: look at the
+        totals, too, which every word spoken may change.
+        """
+        now = utc_now()
+        self._due |= dict.fromkeys(changes.phases) | dict.fromkeys(changes.calls)
+        rows = self._board.rows()
+        shown = {row.call_id: row for row in self._shown(rows)}
+        gone = sorted(self._told - shown.keys())
+        first = [call for call in changes.phases if call in shown]
+        first += [call for call in self._due if call in shown and call not in first]
+        renewed = first[:ROWS_A_TICK]
+        self._due = dict.fromkeys(first[ROWS_A_TICK:])
+        self._told = set(shown) - self._due.keys()
+        pieces = [self._html.render("live/_gone.html", call_id=call) for call in gone]
+        pieces += [self._row(row, view(row, now), now) for row in map(shown.__getitem__, renewed)]
+        if figures or changes.listing:
+            pieces += self._figures(now)
+        if changes.phases:
+            pieces.append(self._announcement(changes.phases))
+        return Message(EVENT, "\n".join(pieces)) if pieces else None
+
+    def workers(self) -> Message | None:
+        """The workers, if they look different from the last time."""
+        piece = self._workers()
+        return Message(EVENT, piece) if piece else None
 
     def notice(self) -> Message:
         """The line that says whether the desk hears from NATS."""
-        return self._message(self._notice())
+        return Message(EVENT, self._notice())
+
+    def first_notice(self) -> str:
+        """The same, for the first message of another page."""
+        return self._notice()
+
+    def announcement(self, row: Row) -> str:
+        """What a screen reader is told of one call's new phase."""
+        return self._announcement([row.call_id])
 
     def _shown(self, rows: list[Row]) -> list[Row]:
         going = sum(not row.ended for row in rows)
         return rows[: going + SHOW_ENDED]
 
-    def _list(self) -> str:
-        listing = self.listing()
-        return self._html.render("live/_list.html", listing=listing, oob=True) + self._totals(
-            listing
-        )
+    def _row(self, row: Row, call: CallView, now: datetime) -> Markup:
+        known = self._rows.get(row.call_id)
+        if known is not None and known.shows(row, call, now):
+            return known.text
+        drawn = strip(parts_of(row.score, now, last_ms=LONGEST_MS if row.ended else STRIP_MS))
+        text = self._html.render("live/_row.html", call=call, strip=drawn)
+        text = Markup(text)  # noqa: S704 (the template escaped it)
+        self._rows.pop(row.call_id, None)
+        self._rows[row.call_id] = Drawn(row.state.last_sequence, call.last, now, text)
+        while len(self._rows) > KEEP_ROWS:
+            del self._rows[next(iter(self._rows))]
+        return text
 
-    def _totals(self, listing: Listing) -> str:
-        return self._html.render("live/_totals.html", totals=listing.totals, oob=True)
+    def _figures(self, now: datetime) -> Iterable[str]:
+        figures = self._html.render("live/_totals.html", totals=totals(self._board, now))
+        return [x for x in (self._if_new("totals", figures), self._workers()) if x]
 
-    def _sheet(self, row: Row) -> str:
-        return self._html.render("live/_sheet.html", call=view(row, utc_now()), oob=True)
+    def _workers(self) -> str:
+        meters = self._board.fleet.meters(self._board.held())
+        return self._if_new("workers", self._html.render("live/_workers.html", meters=meters))
+
+    def _if_new(self, name: str, piece: str) -> str:
+        if self._pieces.get(name) == piece:
+            return ""
+        self._pieces[name] = piece
+        return piece
 
     def _notice(self) -> str:
         return self._html.render("_notice.html", away_since=self.away_since, oob=True)
 
-    def _announcement(self, changes: Changes) -> str:
-        rows = [row for call in changes.phases if (row := self._board.get(call))]
+    def _announcement(self, calls: Iterable[CallId]) -> str:
+        rows = [row for call in calls if (row := self._board.get(call))]
         now = utc_now()
-        return self._html.render("live/_announce.html", calls=[view(row, now) for row in rows])
-
-    def _message(self, *fragments: str) -> Message:
-        return Message(EVENT, "\n".join(fragments))
+        named = [view(row, now) for row in rows[:SAY_AT_MOST]]
+        more = len(rows) - len(named)
+        return self._html.render("live/_announce.html", calls=named, more=more)

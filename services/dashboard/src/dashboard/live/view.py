@@ -3,7 +3,6 @@
 Made from a row of the board, the same for a page, a live update and a call read from the log.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from statistics import median
 from typing import Literal
@@ -11,12 +10,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from dashboard.live.board import Row
+from dashboard.live.board import KEEP_PARTIAL, Row
+from dashboard.live.figures import BAD_ENDS
 from dashboard.masking import mask
 from protocol import codec
 from protocol.call import CallState, ToolUse
 from protocol.errors import DecodeError
-from protocol.ids import ItemId
 from protocol.line import LiveTranscript
 from protocol.utterance import Utterance
 
@@ -27,7 +26,6 @@ _REASONS = {
     "assistant_hung_up": "assistant hung up",
     "no_answer": "no answer",
 }
-_BAD_ENDS = {"failed", "lost", "busy"}
 _LONG = 240
 """Characters of a tool's result that are shown at once; the rest unfolds."""
 
@@ -62,12 +60,14 @@ class CallView(Struct, frozen=True):
     """A call as shown. ``elapsed_ms`` is its length at the moment of rendering."""
 
     call_id: str
+    order: int
     tone: Tone
     status: str
     reason: str
     caller: str
     called: str
     channel: str
+    direction: str
     assistant: str
     mode: str
     worker: str
@@ -80,29 +80,35 @@ class CallView(Struct, frozen=True):
     slowest_ms: int | None
     responses: int
     keys: tuple[str, ...]
-    marks: tuple[Mark, ...]
     last: Mark | None
 
     @property
     def ticking(self) -> bool:
         return self.ended_at is None and self.started_at is not None and self.status != "ended"
 
+    @property
+    def found_by(self) -> str:
+        """What the text of a filter is looked for in."""
+        last = self.last.text if self.last else ""
+        parts = (self.status, self.reason, self.caller, self.called, self.assistant, self.mode)
+        return " ".join((*parts, self.worker, last)).lower()
+
 
 def view(row: Row, now: datetime) -> CallView:
     """``row`` as it is shown at ``now`` (UTC)."""
     state = row.state
-    marks = _timeline(state, row.partial)
-    said = [m for m in marks if m.kind != "tool" and not m.dim]
     end = state.ended_at or now
     begin = state.started_at or end
     return CallView(
         call_id=state.call_id,
+        order=row.first_sequence,
         tone=_tone(state),
         status="starting" if state.phase == "unknown" else state.phase,
         reason=_reason(state.end_reason),
         caller=mask(state.caller),
         called=mask(state.called),
         channel=state.channel,
+        direction=state.direction,
         assistant=state.session.profile if state.session else "",
         mode=state.mode or "",
         worker=state.worker or "",
@@ -115,49 +121,39 @@ def view(row: Row, now: datetime) -> CallView:
         slowest_ms=max(state.response_ms, default=None),
         responses=len(state.response_ms),
         keys=tuple(k.digit for k in state.keys),
-        marks=marks,
-        last=said[-1] if said else None,
+        last=_last_words(row),
     )
 
 
-class Totals(Struct, frozen=True):
-    """The figures above the list."""
-
-    active: int
-    ringing: int
-    ended: int
-    response_ms: int | None
-    cost_usd: float
+def timeline(row: Row) -> tuple[Mark, ...]:
+    """The transcript of ``row`` with its tool calls."""
+    pending = dict(row.partial)
+    spoken = [_spoken(u, pending.pop(u.item_id, None)) for u in row.state.utterances]
+    spoken += [Mark(p.party, None, p.text, p.item_id, live=True) for p in pending.values()]
+    return _with_tools(spoken, [_tool(use) for use in row.state.tools])
 
 
-def totals(rows: list[Row]) -> Totals:
-    """What the calls on the board add up to; the response time is the median over all answers."""
-    answers = [ms for row in rows for ms in row.state.response_ms]
-    phases = [row.state.phase for row in rows]
-    return Totals(
-        active=phases.count("active"),
-        ringing=phases.count("ringing") + phases.count("unknown"),
-        ended=phases.count("ended"),
-        response_ms=round(median(answers)) if answers else None,
-        cost_usd=sum(row.state.cost_usd for row in rows),
-    )
+def _last_words(row: Row) -> Mark | None:
+    """The last mark that holds words of a party; looked for from the end, as calls may be long."""
+    known = {u.item_id for u in row.state.utterances[-KEEP_PARTIAL:]}
+    for words in reversed(row.partial.values()):
+        if words.item_id not in known:
+            return Mark(words.party, None, words.text, words.item_id, live=True)
+    for said in reversed(row.state.utterances):
+        mark = _spoken(said, row.partial.get(said.item_id))
+        if not mark.dim:
+            return mark
+    return None
 
 
 def _tone(state: CallState) -> Tone:
     if state.phase == "ended":
-        return "failed" if state.end_reason in _BAD_ENDS else "ended"
+        return "failed" if state.end_reason in BAD_ENDS else "ended"
     return "active" if state.phase == "active" else "ringing"
 
 
 def _reason(reason: str | None) -> str:
     return "" if reason is None else _REASONS.get(reason, reason)
-
-
-def _timeline(state: CallState, partial: Mapping[ItemId, LiveTranscript]) -> tuple[Mark, ...]:
-    pending = dict(partial)
-    spoken = [_spoken(u, pending.pop(u.item_id, None)) for u in state.utterances]
-    spoken += [Mark(p.party, None, p.text, p.item_id, live=True) for p in pending.values()]
-    return _with_tools(spoken, [_tool(use) for use in state.tools])
 
 
 def _with_tools(spoken: list[Mark], tools: list[Mark]) -> tuple[Mark, ...]:

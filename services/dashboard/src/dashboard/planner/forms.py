@@ -6,7 +6,6 @@ was typed stays in the draft, so that a refused form comes back as it was sent.
 
 from collections.abc import Mapping
 from datetime import date
-from urllib.parse import parse_qsl
 
 from msgspec import Struct, field
 
@@ -35,11 +34,6 @@ class Draft(Struct):
         """Put tool-runner's answer at the field that it names."""
         at = refused.field if refused.field in FIELDS else ""
         self.problems[at or ""] = refused.message
-
-
-def fields(body: bytes) -> dict[str, str]:
-    """The fields of a urlencoded form; of a repeated one the last."""
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 def draft(form: Mapping[str, str]) -> Draft:

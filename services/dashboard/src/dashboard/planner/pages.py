@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from dashboard.form import form_of
 from dashboard.html import Html
 from dashboard.live.screen import Screen
 from dashboard.planner import feed, forms, week
@@ -246,7 +247,7 @@ class PlannerPages:
 
     def _visit(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            form = await _form_of(request) if request.method == "POST" else {}
+            form = await form_of(request, forms.MAX_BYTES) if request.method == "POST" else {}
             show = form.get("show") or request.query_params.get("show", "")
             visit = Visit(request, _caller(request), _scope(show), form)
             try:
@@ -269,12 +270,3 @@ def _caller(request: Request) -> CallerId:
         return CallerId(ids.token(request.path_params["caller"]))
     except InvalidToken as error:
         raise HTTPException(404, f"There is no such caller: {error}.") from None
-
-
-async def _form_of(request: Request) -> dict[str, str]:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > forms.MAX_BYTES:
-            raise HTTPException(413, "This form is too long.")
-    return forms.fields(bytes(body))

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from protocol.callers import Admission, AdmitCall, Admitted, NotAdmitted
 from protocol.ids import CallId
-from tool_runner import sql
+from runtime import sql
 from tool_runner.admission import rules
 from tool_runner.database import Connection
 

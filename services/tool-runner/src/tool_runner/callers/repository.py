@@ -8,7 +8,7 @@ import msgspec
 
 from protocol.ids import CallerId
 from protocol.todos import Caller
-from tool_runner import sql
+from runtime import sql
 from tool_runner.database import Connection
 
 

@@ -21,8 +21,8 @@ from protocol.callers import (
 )
 from protocol.ids import CallerId, EventId
 from protocol.todos import Caller
+from runtime import sql
 from runtime.errors import Refused
-from tool_runner import sql
 from tool_runner.database import Connection
 from tool_runner.pins import rules
 

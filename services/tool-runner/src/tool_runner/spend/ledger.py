@@ -9,10 +9,9 @@ from decimal import Decimal
 from protocol import ids, subjects
 from protocol.callers import DaySpend, Spend
 from protocol.errors import InvalidToken
-from runtime import clock
+from runtime import clock, sql
 from runtime.errors import Refused
 from runtime.micro import Endpoint, Request, json_handler
-from tool_runner import sql
 from tool_runner.database import Connection, Database
 from tool_runner.spend import rules
 from tool_runner.text import Invalid

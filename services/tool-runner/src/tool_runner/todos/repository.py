@@ -10,7 +10,7 @@ import msgspec
 
 from protocol.ids import CallerId
 from protocol.todos import ChangeTodo, Todo, TodoChanged
-from tool_runner import sql
+from runtime import sql
 from tool_runner.database import Connection
 from tool_runner.todos import rules
 

@@ -1,0 +1,1 @@
+"""The history: every call's events kept in PostgreSQL, searched, counted, and forgotten."""
