@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 # Compiled modules are kept: without them every process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-full up call migrate test unit contract integration e2e check fmt lock generate clean
+.PHONY: help setup demo demo-full up call chaos soak migrate images compose-test test unit contract deploy integration e2e browser test-chaos check fmt lock generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -44,11 +44,33 @@ call: $(STAMP) ## COUNT=20 spoken calls at once into what `make up` started
 migrate: $(STAMP) ## the tables, in the database of DATABASE_URL
 	@$(ENV) exec $(BIN)/python -m testbed migrate
 
-# One run a layer, the quick ones first: the loop of one layer's servers stands still in another's tests.
-test: unit contract integration e2e ## every test
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' services/webhooks/pyproject.toml)
+IMAGES ?=
+images: ## the container images, or IMAGES="webhooks router"; their sizes
+	@deploy/images/build.sh $(VERSION) $(IMAGES)
 
-unit contract integration e2e: $(STAMP) ## one layer of the tests
+compose-test: $(STAMP) images ## the images, and a whole call through docker-compose.yml
+	@TEST_ENGINE=required $(BIN)/python -m pytest tests/deploy/test_images.py tests/deploy/test_compose.py
+
+# One run a layer, the quick ones first: the loop of one layer's servers stands still in another's tests.
+test: unit contract deploy integration e2e browser test-chaos ## every test
+
+unit contract deploy browser: $(STAMP) ## one layer of the tests
 	@$(BIN)/python -m pytest tests/$@
+
+# These wait for sound more than they compute: two at once, each with servers of its own.
+PARALLEL ?= 2
+integration e2e: $(STAMP) ## the same, PARALLEL=2 files at once
+	@$(BIN)/python -m pytest tests/$@ -n $(PARALLEL) --dist loadfile
+
+test-chaos: $(STAMP) ## a few calls through a few failures
+	@$(BIN)/python -m pytest tests/chaos
+
+chaos: $(STAMP) ## every failure against many calls at once, as a table: COUNT=20 SEED=1 ROWS=agent-crash,...
+	@exec $(BIN)/python -m testbed.chaos $(if $(filter command% environment,$(origin COUNT)),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) --rows "$(ROWS)"
+
+soak: $(STAMP) ## thousands of short calls, and whether anything grew: COUNT=2000 AT_ONCE=20 SEED=1
+	@exec $(BIN)/python -m testbed.soak $(if $(filter command% environment,$(origin COUNT)),--count $(COUNT)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(SEED),--seed $(SEED))
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
@@ -60,8 +82,9 @@ fmt: $(STAMP) ## format and fix what can be fixed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-generate: $(STAMP) ## .env.example and the settings table of the README, from the code
+generate: $(STAMP) ## .env.example, settings, profile keys, the contract's documents: from the code
 	@$(BIN)/python scripts/generate.py
+	@$(BIN)/python scripts/generate_contract.py
 
 lock: $(STAMP) ## pin the members' requirements again into requirements.lock
 	@$(BIN)/uv export -q --all-packages --no-emit-workspace --no-header -o requirements.lock

@@ -29,6 +29,7 @@ from testbed.twilio import Call, SimulatedTwilio, TwilioAccount
 REPOSITORY = Path(__file__).parents[2]
 NUMBER = "+15550100002"
 SECRET = "a-secret-of-stream-tokens"
+DESK_TOKEN = "a-token-of-machines-at-the-desk"
 PATIENCE_S = 30.0
 """The bound of every wait: for a hung test only, never a measure of speed."""
 _numbers = itertools.count(15_550_120_000)
@@ -57,6 +58,7 @@ class World:
 
     number = NUMBER
     secret = SECRET
+    desk_token = DESK_TOKEN
     patience_s = PATIENCE_S
     repository = REPOSITORY
 
@@ -221,8 +223,12 @@ class World:
 
 
 @contextlib.asynccontextmanager
-async def running(**overrides: Mapping[str, str]) -> AsyncIterator[World]:
-    """A system with these variables by service, and a phone and a model around it."""
+async def running(
+    *, nats_url: str | None = None, **overrides: Mapping[str, str]
+) -> AsyncIterator[World]:
+    """A system with these variables by service, and a phone and a model around it; on the NATS
+    server at `nats_url`, else on its own.
+    """
     minds = Minds()
     async with RealtimeServer(minds, api_key="a-key-of-the-model") as model:
         config = StackConfig(
@@ -234,8 +240,10 @@ async def running(**overrides: Mapping[str, str]) -> AsyncIterator[World]:
             assistants_dir=REPOSITORY / "assistants",
             migrations=migration_folders(REPOSITORY),
             openai_base_url=model.base_url,
+            nats_url=nats_url,
             ports=Ports.free(),
             tools=example_tools(REPOSITORY),
+            environment={"DASHBOARD_TOKEN": DESK_TOKEN},
             overrides={name.replace("_", "-"): env for name, env in overrides.items()},
         )
         async with Stack(config) as stack:

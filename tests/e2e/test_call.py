@@ -204,7 +204,8 @@ async def test_a_call_from_the_first_ring_to_the_last_word(world) -> None:
     assert stored == {"tool": "create_task"}
 
     # The board is the same fold.
-    async with httpx.AsyncClient(trust_env=False) as client:
+    bearer = {"authorization": f"Bearer {world.desk_token}"}
+    async with httpx.AsyncClient(trust_env=False, headers=bearer) as client:
         board = (await client.get(f"{world.stack.dashboard_url}/board.json")).json()
     (row,) = [row for row in board["calls"] if row["call_id"] == call.sid]
     assert row == board_row(state)

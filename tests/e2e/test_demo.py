@@ -132,6 +132,7 @@ async def test_ctrl_c_in_mid_call_leaves_nothing_and_a_second_demo_plays_the_who
     code = await demo.ended(150)
     text = "\n".join(demo.lines)
     assert code == 0, text
+    assert sum("/login#" in line for line in demo.lines) == 1, "the way into the desk is said"
     at = 0
     for word, effect in TURNS:
         said = next(

@@ -23,7 +23,7 @@ STEPS = (
     "key 2",
     'get_tasks({"period": "tomorrow"})',
     "the voice model is stopped",
-    "keypad (session lost)",
+    "keypad (no session",
     "I am switching to the keypad.",
     "Press 1 for today",
     "key 1",
@@ -31,6 +31,7 @@ STEPS = (
     "the voice model is started again",
     "key *",
     "session of ",
+    "You can speak with me again.",
     "ended: caller hung up",
     "Every step of the call happened.",
 )
@@ -71,6 +72,7 @@ async def test_every_step_of_the_full_call_happens(folder: Path) -> None:
     code, lines = await demo_full(folder / "run", OPENAI_API_KEY="a-key")
     text = "\n".join(lines)
     assert code == 0, text
+    assert "/login#" in text, "the way into the desk is said"
     at = 0
     for step in STEPS:
         found = text.find(step, at)

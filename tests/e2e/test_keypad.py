@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from testbed.realtime import Fail, OnResponse, OnSpeech, Say, tone
+from testbed.realtime import Fail, OnResponse, OnSpeech, Say, expect_output, tone
 
 KEYPAD = "+15550140100"
 TALK = "+15550140101"
@@ -163,6 +163,7 @@ async def test_a_model_out_of_quota_falls_to_the_keypad_and_comes_back(office) -
 
     office.model.faults.refuse_upgrades = None
     second = office.script(
+        expect_output(where=lambda told: bool(told["todos"])),  # what the keypad looked up
         OnResponse(AGAIN, where=lambda r: "speak with you again" in (r.instructions or "")),
         OnSpeech("and tomorrow", Fail(code="insufficient_quota")),
     )

@@ -158,7 +158,9 @@ async def cost_at_the_desk(world, call) -> Decimal:
     """What the board of the desk shows for a call that is over."""
     async with httpx.AsyncClient(trust_env=False) as desk, asyncio.timeout(world.patience_s):
         while True:
-            board = (await desk.get(f"{world.stack.dashboard_url}/board.json")).json()
+            bearer = {"authorization": f"Bearer {world.desk_token}"}
+            url = f"{world.stack.dashboard_url}/board.json"
+            board = (await desk.get(url, headers=bearer)).json()
             (row,) = [row for row in board["calls"] if row["call_id"] == call.sid]
             if row["phase"] == "ended":
                 return Decimal(repr(row["cost_usd"]))
