@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -107,7 +108,7 @@ def _app(
     desk: Calls,
     offers: Offers,
 ) -> Starlette:
-    """The HTTP app: signed POST endpoints and nothing else."""
+    """The HTTP app: signed POST endpoints, and one document that says the same to everybody."""
     gate = Gate(settings.public_base, settings.twilio_auth_token, settings.twilio_account_sid)
 
     def signed(path: str, handler: Handler, failed: Fallback, parameter: str = "") -> Route:
@@ -118,6 +119,9 @@ def _app(
 
     def apology() -> Response:
         return answers.document(twiml.apologise("unavailable"))
+
+    async def sorry(_: Request) -> Response:
+        return apology()
 
     def silence() -> Response:
         return answers.document(twiml.say(""))
@@ -137,6 +141,7 @@ def _app(
             signed(paths.DIAL_ENDED, humans.ended, apology),
             signed(paths.WHISPER, humans.whisper, silence, paths.PROFILE),
             signed(paths.AMD, machine, answers.unavailable, paths.POLICY),
+            Route(paths.FALLBACK, sorry, methods=["GET"]),
         ]
     )
     # A redirect would be made of the request's Host header, and its URL is not the signed one.

@@ -11,6 +11,8 @@ DIAL_ENDED = "/twilio/dial-ended"
 OUTBOUND = "/twilio/outbound"
 AMD = "/twilio/amd"
 WHISPER = "/twilio/whisper"
+FALLBACK = "/twilio/fallback.xml"
+"""A static document; the path router serves it without webhooks."""
 
 WISH = "wish"
 """Path parameter of VOICE's and STATUS's variants for a call that we placed."""

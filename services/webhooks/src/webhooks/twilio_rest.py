@@ -12,6 +12,7 @@ from logging import WARNING, getLogger
 from typing import Any, TypeVar
 
 import aiohttp
+from msgspec import Struct, structs
 from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
@@ -47,6 +48,24 @@ class TwilioRefused(Exception):
 
 class TwilioSilent(Exception):
     """No answer, or an error on Twilio's side: what was asked for may have happened."""
+
+
+class Pointing(Struct, frozen=True):
+    """Where a number leads: the addresses that Twilio asks, and how."""
+
+    voice_url: str = ""
+    voice_method: str = ""
+    voice_fallback_url: str = ""
+    voice_fallback_method: str = ""
+    status_callback: str = ""
+    status_callback_method: str = ""
+
+
+class PhoneNumber(Struct, frozen=True):
+    """A number of our account."""
+
+    sid: str
+    pointing: Pointing
 
 
 class TwilioRest:
@@ -115,6 +134,27 @@ class TwilioRest:
         fetched = await _asked("fetch", self._client.calls(call).fetch_async())
         return str(fetched.status)
 
+    async def number(self, number: str) -> PhoneNumber | None:
+        """A number of the account as it stands; None when it has no such. Raises TwilioRefused,
+        TwilioSilent.
+        """
+        listed = await _asked(
+            "number", self._client.incoming_phone_numbers.list_async(phone_number=number, limit=2)
+        )
+        for found in listed:
+            if found.phone_number == number:
+                names = Pointing.__struct_fields__
+                stands = {name: str(getattr(found, name) or "") for name in names}
+                return PhoneNumber(str(found.sid), Pointing(**stands))
+        return None
+
+    async def point(self, sid: str, pointing: Pointing) -> None:
+        """Set where a number leads; all of it, so again does no harm. Raises TwilioRefused,
+        TwilioSilent.
+        """
+        fields = structs.asdict(pointing)
+        await _asked("point", self._client.incoming_phone_numbers(sid).update_async(**fields))
+
     async def hang_up(self, call: CallId) -> None:
         """End a call, answered or not. Raises TwilioRefused, TwilioSilent."""
         await _asked("hang_up", self._client.calls(call).update_async(status="completed"))
@@ -150,7 +190,13 @@ async def _asked(what: str, request: Coroutine[Any, Any, T]) -> T:
         if error.status >= 500 or error.status == 408:
             raise TwilioSilent from error
         raise TwilioRefused(error.status, error.code or 0) from error
-    except (TwilioException, aiohttp.ClientError, OSError, TimeoutError) as error:
+    except TwilioException as error:  # a list that was refused: the SDK tells no more
+        status = getattr(error.args[1], "status_code", 500) if len(error.args) > 1 else 500
+        metrics.rest.labels(what, str(status)).inc()
+        if 400 <= status < 500 and status != 408:
+            raise TwilioRefused(status, 0) from error
+        raise TwilioSilent from error
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
         metrics.rest.labels(what, "silent").inc()
         raise TwilioSilent from error
     metrics.rest.labels(what, "ok").inc()

@@ -15,6 +15,7 @@ from testbed.twilio.callbacks import Subscription
 from testbed.twilio.faults import Callee, Faults, RestFaults, Timing
 from testbed.twilio.forms import CallFacts, new_sid
 from testbed.twilio.life import Network, Plan
+from testbed.twilio.numbers import Numbers
 from testbed.twilio.program import Fetch, Inline
 from testbed.twilio.pump import Pump
 from testbed.twilio.webhook import Routes, Webhooks
@@ -68,6 +69,9 @@ class SimulatedTwilio:
         """Copied into every call when it begins."""
         self.rest_faults = RestFaults()
         """What its REST API does wrong."""
+        self.numbers = Numbers(account.sid)
+        """The account's numbers, as its REST API shows them."""
+        self.numbers.own(account.number)
         self.callee = Callee()
         """How the far end of the next outbound calls behaves."""
         self.dialled = Callee()

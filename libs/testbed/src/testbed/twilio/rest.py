@@ -1,4 +1,4 @@
-"""Twilio's REST API for calls, served for the SDK: create, fetch, list, update.
+"""Twilio's REST API for calls and numbers, served for the SDK: create, fetch, list, update.
 
 Served by tests and the demo beside a SimulatedTwilio, whose calls it places and changes. Never runs
 a call itself. Parameters without a simulation are refused, so that none is silently ignored.
@@ -24,6 +24,7 @@ from testbed.twilio.call import Call
 from testbed.twilio.call_resource import call_json, error_json
 from testbed.twilio.callbacks import DEFAULT_EVENTS, Subscription
 from testbed.twilio.forms import API_VERSION, FINAL_STATUSES
+from testbed.twilio.numbers import FIELDS
 from testbed.twilio.phone import OutboundCall, SimulatedTwilio
 from testbed.twilio.program import Fetch, Inline
 
@@ -63,6 +64,8 @@ class RestApi:
                 Route(f"{base}/Calls.json", self._list, methods=["GET"]),
                 Route(f"{base}/Calls/{{call}}.json", self._fetch, methods=["GET"]),
                 Route(f"{base}/Calls/{{call}}.json", self._update, methods=["POST"]),
+                Route(f"{base}/IncomingPhoneNumbers.json", self._numbers, methods=["GET"]),
+                Route(f"{base}/IncomingPhoneNumbers/{{sid}}.json", self._point, methods=["POST"]),
             ],
             exception_handlers={RestError: _refused},
         )
@@ -152,6 +155,25 @@ class RestApi:
         else:
             call.update(instructions)
         return await self._answer(call, 200)
+
+    async def _numbers(self, request: Request) -> Response:
+        self._authenticate(request)
+        query, numbers = request.query_params, self._twilio.numbers
+        if unknown := query.keys() - {"PhoneNumber", "PageSize", "Page"}:
+            raise RestError(20001, f"not simulated: {sorted(unknown)}")
+        wanted = query.get("PhoneNumber", "")
+        shown = [numbers.json(number) for number in numbers.owned if wanted in ("", number)]
+        pages = {"next_page_uri": None, "page": 0, "page_size": 50, "uri": request.url.path}
+        return JSONResponse({"incoming_phone_numbers": shown, **pages})
+
+    async def _point(self, request: Request) -> Response:
+        self._authenticate(request)
+        numbers = self._twilio.numbers
+        number = numbers.find(request.path_params["sid"])
+        if number is None:
+            raise RestError(20404, f"The requested resource {request.url.path} was not found", 404)
+        numbers.update(number, await _form(request, frozenset(FIELDS)))
+        return JSONResponse(numbers.json(number))
 
     async def _answer(self, call: Call, status: int) -> Response:
         shown = call_json(call)
