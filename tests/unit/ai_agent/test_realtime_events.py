@@ -34,7 +34,16 @@ def test_types_that_we_do_not_read_give_their_name():
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"[]", b"nonsense", b'{"type":"response.output_audio.delta"}', b"\xff\xfe"]
+    "data",
+    [
+        b"",
+        b"[]",
+        b"nonsense",
+        b'{"type":"response.output_audio.delta"}',
+        b"\xff\xfe",
+        b'{"type":"error","error":{"message":"\xff"}}',
+        b'{"type":"error","more":' + b"[" * 9000 + b"]" * 9000 + b"}",
+    ],
 )
 def test_broken_events_are_one_error(data):
     with pytest.raises(DecodeError):

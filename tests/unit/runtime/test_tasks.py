@@ -1,6 +1,7 @@
 """Supervised tasks: who fails with whom, and nothing outlives its owner. No clock, no sockets."""
 
 import asyncio
+import inspect
 
 import pytest
 from prometheus_client import REGISTRY
@@ -45,6 +46,20 @@ async def test_a_failing_child_takes_its_siblings_along() -> None:
     with pytest.raises(Boom):
         await owner()
     assert ended == ["sibling"]
+
+
+async def test_an_isolated_child_cancelled_before_its_first_step_leaves_nothing_behind() -> None:
+    begun = False
+
+    async def work() -> None:
+        nonlocal begun
+        begun = True
+
+    child = work()
+    async with Tasks("owner") as tasks:
+        tasks.isolate(child, "child").cancel()
+    assert not begun
+    assert inspect.getcoroutinestate(child) == inspect.CORO_CLOSED
 
 
 async def test_an_isolated_childs_error_is_counted_and_harms_nobody() -> None:

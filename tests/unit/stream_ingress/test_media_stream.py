@@ -125,6 +125,7 @@ def test_frames_that_are_no_messages() -> None:
         ('{"event":"mark","mark":{}}', "malformed mark message"),
         (start(customParameters={"token": 5}), "malformed start message"),
         ('{"event":"connected\ud800"}', "malformed message"),
+        ('{"event":"media","more":' + "[" * 9000 + "]" * 9000 + "}", "malformed message"),
     ],
 )
 def test_malformed(text: str, phrase: str) -> None:

@@ -13,8 +13,10 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _event_decoder = msgspec.json.Decoder(AnyEvent)
 _decoders: dict[Any, Callable[[bytes], Any]] = {}
-# Deep nesting, also inside a field that is ignored, exhausts the decoder's recursion.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""All that msgspec raises for bytes or text from outside: deep nesting, also inside a field that
+is ignored, exhausts its recursion.
+"""
 
 
 def encode(message: Any) -> bytes:
@@ -36,7 +38,7 @@ def decode_as(kind: Any, data: bytes) -> Any:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind).decode
     try:
         return decoder(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DecodeError(_place(error)) from None
 
 
@@ -46,7 +48,7 @@ def decode_event(data: bytes) -> AnyEvent:
     """
     try:
         return _event_decoder.decode(data)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise DecodeError(_place(error)) from None
 
 

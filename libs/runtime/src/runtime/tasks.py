@@ -77,7 +77,10 @@ class Tasks:
         """Run ``work`` beside its siblings: its error is logged and counted, and harms nobody
         else.
         """
-        return self.spawn(self._contained(work, name), name)
+        task = self.spawn(self._contained(work, name), name)
+        # One that is cancelled before its first step never comes to await ``work``.
+        task.add_done_callback(lambda _: work.close())
+        return task
 
     def __len__(self) -> int:
         return len(self._running)

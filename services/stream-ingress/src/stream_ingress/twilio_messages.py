@@ -10,6 +10,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from protocol import codec
+
 TRACK = "inbound"
 """The caller's track; a bidirectional stream has no other."""
 ENCODING = "audio/x-mulaw"
@@ -105,11 +107,11 @@ def decode(text: str) -> Message:
     """One text frame of Twilio. Raises UnknownEvent (ignore it) or BadMessage (end the socket)."""
     try:
         return _decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except codec.UNREADABLE:
         pass
     try:
         event = _decode_any(text).event
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except codec.UNREADABLE:
         raise BadMessage("malformed message") from None
     if event in _KNOWN:
         raise BadMessage(f"malformed {event} message")

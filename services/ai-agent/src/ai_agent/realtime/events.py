@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from protocol import codec
 from protocol.errors import DecodeError
 
 
@@ -230,10 +231,10 @@ def decode(data: bytes) -> AnyServerEvent | str:
     """
     try:
         return _decoder.decode(data)
-    except msgspec.DecodeError:
+    except codec.UNREADABLE:
         try:
             kind = _head.decode(data).type
-        except msgspec.DecodeError:
+        except codec.UNREADABLE:
             raise DecodeError("not a JSON object with a type") from None
         if kind not in KNOWN:
             return kind
