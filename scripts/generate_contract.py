@@ -168,8 +168,12 @@ def page(table: Sequence[Channel]) -> str:
         "",
         "Made by `make generate` from `libs/protocol`; do not edit. The same as an "
         "[AsyncAPI document](asyncapi.json) and as [JSON Schemas](schemas). Times that end in "
-        "`_ms` are milliseconds; `line_ms` is the clock of the call's line. What may change and "
-        "how is told in [libs/protocol](../../libs/protocol/README.md).",
+        "`_ms` are milliseconds; `line_ms` is the clock of the call's line. Programs in several "
+        "languages that use them: [examples](../../examples/README.md).",
+        "",
+        "Fields, events and words of a list are only ever added "
+        "([rules](../../libs/protocol/README.md#rules-of-evolution)): pass over what you do not "
+        "know.",
     ]
     for kind, title in KINDS.items():
         lines += ["", f"## {title}", "", WORDS[kind], "", "| subject | carries | from -> to |"]
@@ -247,7 +251,7 @@ def permission_file() -> str:
     for role in get_args(Role):
         allowed = permissions.permissions(role)
         lines += ["", f"{variable(role)} {{"]
-        lines += _list("publish", allowed.publish, denied=("call.*.event.>",))
+        lines += _list("publish", allowed.publish, denied=allowed.denied)
         lines += _list("subscribe", allowed.subscribe)
         if allowed.responds:
             lines.append('  allow_responses: { max: 1000, expires: "1m" }')

@@ -3,8 +3,9 @@ by default at NATS_URL.
 """
 
 import asyncio
-import json  # noqa: TID251 - an example for services outside this repository
+import json
 import os
+import signal
 import sys
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -41,7 +42,7 @@ async def answer(request: Request) -> None:
 
 
 async def main(url: str) -> None:
-    """Serve until interrupted."""
+    """Serve until SIGTERM or SIGINT; what came is answered first."""
     client = await nats.connect(url, name="opening-hours", max_reconnect_attempts=-1)
     service = await micro.add_service(
         client, name="opening-hours", version="1.0.0", description="The clinic's opening hours"
@@ -52,9 +53,13 @@ async def main(url: str) -> None:
             name="opening_hours", subject="tools.opening_hours", handler=answer, metadata=metadata
         )
     )
-    await asyncio.Event().wait()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    await client.drain()
 
 
 if __name__ == "__main__":
-    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("NATS_URL")  # noqa: TID251 - as json
+    given = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("NATS_URL")
     asyncio.run(main(given or "nats://127.0.0.1:4222"))

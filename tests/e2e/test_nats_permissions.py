@@ -4,91 +4,16 @@ system works on it, and everybody is refused what is not theirs.
 
 import asyncio
 import datetime
-import json
-import secrets
-import ssl
-import sys
-from pathlib import Path
 
 import nats
 import pytest
-import trustme
+from locked_nats import ROLES, LockedNats
 
-from testbed.ports import LOOPBACK, free_port
-from testbed.process import Process
 from testbed.realtime import CallTool, OnResponse, OnSpeech, Say, expect_output, tone
 
-REPOSITORY = Path(__file__).parents[2]
-ROLES = (
-    "webhooks",
-    "stream-ingress",
-    "ai-agent",
-    "tool-runner",
-    "dashboard",
-    "tools",
-    "subscriber",
-)
 CALL = "CA" + "5" * 32
 HELLO = Say("Hello.", audio_ms=400)
 DONE = Say("It is done.", audio_ms=600)
-
-
-class LockedNats:
-    """A server with one user a role and one, ``admin``, who may do everything."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_port()
-        self.authority = folder / "ca.pem"
-        self._passwords = {role: secrets.token_hex(8) for role in (*ROLES, "admin")}
-        authority = trustme.CA()
-        issued = authority.issue_cert("localhost", LOOPBACK)
-        certificate, key = folder / "cert.pem", folder / "key.pem"
-        authority.cert_pem.write_to_path(self.authority)
-        issued.cert_chain_pems[0].write_to_path(certificate)
-        issued.private_key_pem.write_to_path(key)
-        users = "\n".join(
-            f'{{ user: "{role}", password: "{password}"'
-            + ("" if role == "admin" else f", permissions: ${role.replace('-', '_').upper()}")
-            + " }"
-            for role, password in self._passwords.items()
-        )
-        included = REPOSITORY / "deploy/nats/permissions.conf"
-        # The server includes only what lies beside its own file.
-        (folder / "permissions.conf").write_text(included.read_text("utf-8"), "utf-8")
-        file = folder / "nats.conf"
-        file.write_text(
-            f"""\
-listen: "{LOOPBACK}:{self.port}"
-allow_non_tls: true
-include "permissions.conf"
-authorization {{ users: [
-{users}
-] }}
-tls {{ cert_file: {json.dumps(str(certificate))}, key_file: {json.dumps(str(key))} }}
-jetstream {{ store_dir: {json.dumps(str(folder / "store"))} }}
-""",
-            "utf-8",
-        )
-        binary = Path(sys.executable).parent / "nats-server"
-        self.process = Process("nats-server", [binary, "-c", file])
-
-    def url(self, role: str, scheme: str = "tls") -> str:
-        return f"{scheme}://{role}:{self._passwords[role]}@localhost:{self.port}"
-
-    async def connect(self, role: str, refused: list[str] | None = None):
-        """A client of this role; permission errors of the server are put into ``refused``."""
-
-        async def failed(error: Exception) -> None:
-            if refused is not None:
-                refused.append(str(error))
-
-        return await nats.connect(
-            self.url(role),
-            tls=ssl.create_default_context(cafile=self.authority),
-            inbox_prefix=f"_INBOX.{role}",
-            error_cb=failed,
-            allow_reconnect=False,
-        )
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +67,13 @@ FORBIDDEN_TO_PUBLISH = {
     "webhooks": ("tools.create_task", f"call.{CALL}.out.1.clear", "callers.set_pin"),
     "dashboard": (f"call.{CALL}.log.assigned", f"call.{CALL}.out.1.audio", "callers.verify_pin"),
     "tools": ("tools.create_task", f"call.{CALL}.log.said", "todos.add"),
-    "subscriber": (f"call.{CALL}.event.said", f"call.{CALL}.log.said", "calls.hang_up"),
+    "subscriber": (
+        *(f"call.{CALL}.event.said", f"call.{CALL}.log.said", "calls.hang_up"),
+        # The dashboards' place in the log is theirs, unlike a consumer of the subscriber's own.
+        *("$JS.API.CONSUMER.DELETE.CALLS.history", "$JS.API.CONSUMER.MSG.NEXT.CALLS.history"),
+        "$JS.API.CONSUMER.CREATE.CALLS.history.call.*.log.*",
+        *("$JS.API.CONSUMER.DURABLE.CREATE.CALLS.history", "$JS.ACK.CALLS.history.1.1.1.1.0"),
+    ),
 }
 FORBIDDEN_TO_HEAR = {
     "ai-agent": ("todos.add", "_INBOX.dashboard.>", "$KV.OUTBOUND.>"),

@@ -292,8 +292,9 @@ _SERVICES = (
     _verb("callers", "admit", callers.AdmitCall, callers.Admission, (AGENT,), RUNNER),
     _verb("callers", "forget", callers.ForgetCaller, callers.CallerForgotten, _DESK, RUNNER),
     _verb("callers", "spend", callers.Spend, callers.DaySpend, (AGENT,), RUNNER),
-    _verb("calls", "place", calls.PlaceCall, calls.PlaceReply, _DESK, WEBHOOKS),
-    _verb("calls", "hang_up", calls.HangUpCall, calls.CallReply, (DESK, AGENT), WEBHOOKS),
+    # Its own user may ask these two as well: commands beside webhooks do (call_me, place_call).
+    _verb("calls", "place", calls.PlaceCall, calls.PlaceReply, (DESK, WEBHOOKS), WEBHOOKS),
+    _verb("calls", "hang_up", calls.HangUpCall, calls.CallReply, (DESK, AGENT, WEBHOOKS), WEBHOOKS),
     _verb("calls", "transfer", calls.TransferCall, calls.CallReply, (DESK, AGENT), WEBHOOKS),
     _verb("calls", "redirect", calls.RedirectCall, calls.CallReply, (DESK, AGENT), WEBHOOKS),
     Channel(

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from protocol.buckets import SPEECH
 from protocol.channels import AGENT, DESK, LISTENER, RUNNER, TOOLS, WEBHOOKS, Role, channels
-from protocol.streams import CALLS
+from protocol.streams import CALLS, HISTORY
 
 API = "$JS.API."
 DISCOVER = "$SRV.INFO"
@@ -17,16 +17,21 @@ READERS: frozenset[Role] = frozenset({WEBHOOKS, "stream-ingress", AGENT, RUNNER,
 """Who reads the log, not only its live events."""
 CONSUMERS: frozenset[Role] = frozenset({DESK, LISTENER})
 """Who reads it through consumers of the stream."""
+EVENTS = "call.*.event.>"
+"""Nobody publishes here: the stream does."""
 OWNS: dict[Role, tuple[str, ...]] = {WEBHOOKS: (CALLS.name, "KV_OUTBOUND")}
 """Who makes and changes which streams; the others wait until they are there."""
 
 
 class Permissions(Struct, frozen=True):
-    """Subjects with wildcards. ``responds``: may answer what it was asked."""
+    """Subjects with wildcards. ``denied`` are exceptions from ``publish``; ``responds``: may answer
+    what it was asked.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
     responds: bool
+    denied: tuple[str, ...]
 
 
 def inbox_prefix(role: str) -> str:
@@ -66,7 +71,16 @@ def permissions(role: Role) -> Permissions:
         publish |= {f"{API}STREAM.PURGE.{bucket}", f"{API}STREAM.MSG.GET.{bucket}"}
         publish |= {f"{API}DIRECT.GET.{bucket}", f"{API}DIRECT.GET.{bucket}.>"}
         publish |= {f"$O.{SPEECH.name}.>"}
-    return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)), responds)
+    denied = [EVENTS] if role != LISTENER else [EVENTS, *_of_consumer(HISTORY)]
+    return Permissions(tuple(sorted(publish)), tuple(sorted(subscribe)), responds, tuple(denied))
+
+
+def _of_consumer(name: str) -> list[str]:
+    """All with which a consumer of the log is changed, read from, acknowledged or deleted."""
+    api = [f"{API}CONSUMER.{verb}.{CALLS.name}.{name}" for verb in ("DELETE", "MSG.NEXT")]
+    api += [f"{API}CONSUMER.DURABLE.CREATE.{CALLS.name}.{name}"]
+    made = f"{API}CONSUMER.CREATE.{CALLS.name}.{name}"
+    return [*api, made, f"{made}.>", f"$JS.ACK.{CALLS.name}.{name}.>"]
 
 
 def _merged(patterns: set[str]) -> set[str]:

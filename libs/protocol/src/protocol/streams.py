@@ -39,6 +39,9 @@ one does not.
 
 STREAMS = (CALLS,)
 
+HISTORY = "history"
+"""The durable consumer of CALLS that all dashboards share; no outside reader may touch it."""
+
 MSG_ID = "Nats-Msg-Id"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_LAST_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"

@@ -14,7 +14,7 @@ from dashboard.history import forgotten, raw
 from dashboard.history.raw import Message, Poison, Raw
 from protocol import subjects
 from protocol.ids import CallId
-from protocol.streams import CALLS
+from protocol.streams import CALLS, HISTORY
 from runtime import logging, sql
 from runtime.bus import Bus
 from runtime.durable import Delivered, Durable
@@ -23,7 +23,7 @@ from runtime.scan import purge
 
 _log = logging.get("history")
 
-CONSUMER = "history"
+CONSUMER = HISTORY
 BATCH = 256
 ACK_WAIT_S = 30.0
 WITHIN_S = 15.0
