@@ -1,6 +1,7 @@
 """What the holder of a call says to ingress, and what it says when it may not or cannot."""
 
 import pytest
+from prometheus_client import REGISTRY
 
 from ai_agent.call_line import CallLine
 from protocol.ids import CallId, Epoch, ItemId
@@ -94,3 +95,26 @@ async def test_a_muted_line_that_had_nothing_to_say_lost_nothing(line):
     line.mute()
     await line.unmute()
     assert not line.regained()
+
+
+async def test_the_time_to_fall_silent_is_counted_once_for_each_clear(line):
+    def counted():
+        return REGISTRY.get_sample_value("trunkline_barge_in_seconds_count")
+
+    before = counted()
+    line.cleared(0)
+    await line.clear()
+    await line.clear()
+    line.cleared(1)  # overtaken by the second
+    assert counted() == before
+    line.cleared(2)
+    line.cleared(2)  # said again after a reconnect
+    assert counted() == before + 1
+
+
+async def test_a_clear_that_was_not_sent_is_not_timed(bus, line):
+    before = REGISTRY.get_sample_value("trunkline_barge_in_seconds_count")
+    bus.connected = False
+    await line.clear()
+    line.cleared(1)
+    assert REGISTRY.get_sample_value("trunkline_barge_in_seconds_count") == before

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
+from protocol.ids import CallId
 from runtime import logging
 
 PRIVATE = "+447700900123"
@@ -60,6 +61,34 @@ def test_personal_data_is_dropped(lines: Lines) -> None:
     (line,) = lines()
     assert PRIVATE not in json.dumps(line)
     assert (line["reason"], line["call_id"]) == ("full", "CA1")
+
+
+async def test_a_task_that_is_about_a_call_says_so_in_every_line_and_so_do_its_children(
+    lines: Lines,
+) -> None:
+    def says(phrase: str) -> None:
+        logging.get("call").info(phrase)
+
+    async def child() -> None:
+        says("child")
+        stdlib.getLogger("somebody").warning("a library")
+
+    async def call(sid: str) -> None:
+        logging.about(CallId(sid))
+        says("call")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+        logging.get("call").info("of another", call_id="CA9")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call("CA1"))
+        group.create_task(call("CA2"))
+    says("neither")
+    told = [(line["event"], line.get("call_id")) for line in lines()]
+    for sid in ("CA1", "CA2"):
+        assert [event for event, about in told if about == sid] == ["call", "child", "a library"]
+    assert told.count(("of another", "CA9")) == 2
+    assert told[-1] == ("neither", None)
 
 
 def test_an_exception_leaves_its_kind_and_place_but_not_its_text(lines: Lines) -> None:

@@ -247,6 +247,28 @@ async def _pool(url: Secret, name: str, size: int) -> AsyncGenerator[Any]:
             pool.terminate()
 
 
+async def looked_at(
+    url: Secret, tables: Sequence[str], newest_migration: str
+) -> tuple[str | None, str]:
+    """For a doctor, tried once: why the database cannot be used (None: it can), and what the
+    statement ``newest_migration`` gives, "" for nothing. Raises ServiceError as ``connect`` does.
+    """
+    problem = await _problem(url, _where(url), tables)
+    if problem is not None:
+        return problem, ""
+    try:
+        async with asyncio.timeout(ACQUIRE_S):
+            connection = await _open(url.reveal(), timeout=ACQUIRE_S)
+            try:
+                return None, str(await connection.fetchval(newest_migration) or "")
+            finally:
+                connection.terminate()
+    except asyncpg.UndefinedTableError:
+        return None, ""
+    except (*_GONE, asyncpg.PostgresError) as error:
+        return f"it does not answer ({type(error).__name__})", ""
+
+
 def _where(url: Secret) -> str:
     return "PostgreSQL at {}:{} (DATABASE_URL)".format(*host_port(url.reveal(), default_port=5432))
 

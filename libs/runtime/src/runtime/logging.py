@@ -13,6 +13,8 @@ from typing import Any
 
 import structlog
 
+from protocol.ids import CallId
+
 Log = structlog.stdlib.BoundLogger
 
 
@@ -45,7 +47,15 @@ def configure(service: str, *, fmt: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for noisy in ("websockets", "httpx", "httpcore", "openai", "uvicorn.access", "asyncio"):
+    for noisy in (
+        "websockets",
+        "httpx",
+        "httpcore",
+        "openai",
+        "urllib3",
+        "uvicorn.access",
+        "asyncio",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("asyncio").addFilter(_first_line)
 
@@ -54,6 +64,11 @@ def get(name: str) -> Log:
     """A logger; ``name`` is the module's noun."""
     log: Log = structlog.stdlib.get_logger(name, part=name)
     return log
+
+
+def about(call: CallId) -> None:
+    """From now on every line of this task, and of the tasks it starts, has this ``call_id``."""
+    structlog.contextvars.bind_contextvars(call_id=call)
 
 
 def _first_line(record: logging.LogRecord) -> bool:

@@ -15,9 +15,9 @@ from nats.micro.request import Request as MicroRequest
 from nats.micro.service import EndpointConfig, Service
 from prometheus_client import Counter, Histogram
 
-from protocol import codec
-from protocol.errors import DecodeError
-from runtime import logging
+from protocol import codec, ids, tools
+from protocol.errors import DecodeError, InvalidToken
+from runtime import clock, logging, tracing
 from runtime.bus import DRAIN_S, Bus
 from runtime.errors import Refused
 from runtime.tasks import Tasks
@@ -103,23 +103,31 @@ def _spawning(endpoint: Endpoint, tasks: Tasks, slots: asyncio.Semaphore) -> Any
         tasks.isolate(answer(request), endpoint.name)
 
     async def answer(request: MicroRequest) -> None:
+        began = clock.utc_now()
+        headers: Mapping[str, str] = request.headers or {}
+        data, code = b"", ""
+        with contextlib.suppress(InvalidToken):
+            logging.about(ids.call_id(headers.get(tools.CALL, "")))
         try:
             with _seconds.labels(endpoint.subject).time():
-                data = await endpoint.handler(
-                    Request(request.subject, request.data, request.headers or {})
-                )
+                data = await endpoint.handler(Request(request.subject, request.data, headers))
             await respond(request, data)
         except Refused as error:
+            code = str(error.code)
             await fail(request, error.code, error.description)
         except DecodeError as error:
+            code = "400"
             await fail(request, 400, f"cannot read the request: {error}")
         except NatsError as error:
             _log.warning("reply not sent", subject=endpoint.subject, kind=type(error).__name__)
         except Exception:
             _log.exception("endpoint failed", subject=endpoint.subject)
+            code = "500"
             await fail(request, 500, "internal error, see the service's log")
         finally:
             slots.release()
+            if tracing.on():
+                tracing.answered(endpoint.subject, headers, request.data, data, began, code)
 
     async def fail(request: MicroRequest, code: int, description: str) -> None:
         _errors.labels(endpoint.subject, str(code)).inc()

@@ -16,7 +16,8 @@ from nats.js.errors import APIError, NoStreamResponseError
 from prometheus_client import Counter
 
 from protocol import codec, subjects
-from protocol.events import AnyEvent, UsageReported, name_of
+from protocol.errors import DecodeError
+from protocol.events import AnyEvent, CallEnded, Ringing, UsageReported, name_of
 from protocol.ids import CallId, Epoch
 from protocol.streams import (
     BUSY_LAST_SEQUENCE,
@@ -25,7 +26,7 @@ from protocol.streams import (
     MSG_ID,
     WRONG_LAST_SEQUENCE,
 )
-from runtime import logging
+from runtime import call_metrics, logging, tracing
 from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway, Refused, StaleWriter
@@ -115,6 +116,11 @@ class Outbox:
             return False
         return True
 
+    def left(self) -> None:
+        """What was fenced is no longer ours."""
+        if self._fence is not None:
+            tracing.left(self._call, self._fence)
+
     async def _write_queued(self) -> None:
         while self._waiting:
             event, done = self._waiting[0]
@@ -163,6 +169,7 @@ async def writing(
             runner.cancel()
             await asyncio.wait({runner}, timeout=0.05)
         await outbox.finish(flush_s)
+        outbox.left()
 
 
 async def publish(bus: Bus, event: AnyEvent, headers: dict[str, str] | None = None) -> int:
@@ -192,6 +199,11 @@ async def publish(bus: Bus, event: AnyEvent, headers: dict[str, str] | None = No
     except (NoStreamResponseError, nats.errors.Error, TimeoutError) as error:
         raise NatsAway("the log does not answer") from error
     _written.labels(name_of(event)).inc()
+    if not ack.duplicate:
+        call_metrics.count(event)
+    tracing.written(event, ack.seq)
+    if isinstance(event, CallEnded) and tracing.on():
+        await _trace_whole(bus, event)
     return ack.seq
 
 
@@ -218,6 +230,14 @@ async def take(bus: Bus, event: AnyEvent, *, expected: int, timeout: float = 2) 
                     await asyncio.sleep(RETRY_S)
     except TimeoutError:
         raise NatsAway("the log does not answer") from None
+
+
+async def _trace_whole(bus: Bus, ended: CallEnded) -> None:
+    # Whoever writes the end of a call need not be who heard it ring.
+    with contextlib.suppress(NatsAway, DecodeError):
+        ringing = await CallLog(bus).last(ended.call_id, "ringing", timeout=ACK_TIMEOUT_S)
+        if ringing is not None and isinstance(ringing.event, Ringing):
+            tracing.over(ringing.event, ended)
 
 
 async def _settled(bus: Bus, event: AnyEvent) -> int | None:

@@ -15,9 +15,10 @@ from typing import TypeVar, cast, get_type_hints
 
 import msgspec
 
-from runtime import logging, settings
+from runtime import logging, settings, tracing
 from runtime.admin import Health, admin_app, serving
 from runtime.errors import AskedToStop, ServiceError, SettingsError
+from runtime.lookups import Lookups
 from runtime.settings import CommonSettings
 from runtime.tasks import count_tasks
 
@@ -69,9 +70,13 @@ def run(
             print(f"{name}: {problem}", file=sys.stderr)  # noqa: T201 -- logs are not configured yet
         return 2
     logging.configure(name, fmt=loaded.log_format, level=loaded.log_level)
+    tracing.start(name, loaded)
+
+    lookups = Lookups()
 
     async def main() -> None:
         shutdown, health = Shutdown(), Health()
+        lookups.use()
         health.add("draining", lambda: not shutdown.asked)
         loop = asyncio.get_running_loop()
         count_tasks(loop)
@@ -96,9 +101,11 @@ def run(
         for problem in problems:
             _log.error("service stopped", reason=str(problem))
         if problems:
-            return 1
+            return lookups.leave(1)
+    finally:
+        tracing.stop()
     _log.info("service stopped", reason="asked to")
-    return 0
+    return lookups.leave(0)
 
 
 def _on_signal(shutdown: Shutdown) -> None:

@@ -70,6 +70,10 @@ class CommonSettings(Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning, error")
     ] = "info"
+    otel_exporter_otlp_endpoint: Annotated[
+        str,
+        Meta(description="OTLP/HTTP collector of traces, like http://127.0.0.1:4318; empty: none"),
+    ] = ""
 
 
 class DatabaseSettings(CommonSettings, frozen=True, kw_only=True):

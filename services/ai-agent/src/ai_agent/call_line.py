@@ -2,8 +2,10 @@
 bytes without headers.
 """
 
+from ai_agent import metrics
 from protocol import line, subjects
 from protocol.ids import CallId, Epoch, ItemId
+from runtime import clock
 from runtime.bus import Bus
 from runtime.errors import NatsAway
 
@@ -25,6 +27,7 @@ class CallLine:
         """Something for the caller was not sent: NATS was away, or the line was muted."""
         self.clears = 0
         """Number of the last clear; they grow over all stages of a call."""
+        self._cleared_ms = 0
         self.hold(epoch)
 
     def hold(self, epoch: Epoch) -> None:
@@ -59,7 +62,14 @@ class CallLine:
         if self.muted or not self._bus.connected:
             self.lost = True
             return
+        self._cleared_ms = clock.monotonic_ms()
         await self._tell(self._clear, line.Clear(n))
+
+    def cleared(self, n: int) -> None:
+        """Ingress did it; only the answer to the last clear says how long that took."""
+        if n == self.clears and self._cleared_ms:
+            metrics.CLEARED_SECONDS.observe((clock.monotonic_ms() - self._cleared_ms) / 1000)
+            self._cleared_ms = 0
 
     async def end(self, intent: line.Intent) -> None:
         """Close the stream once the queued audio was heard. Said later if the line is muted;

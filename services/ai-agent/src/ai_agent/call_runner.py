@@ -73,6 +73,7 @@ class CallRunner:
     async def alive(self) -> AsyncGenerator[None]:
         """The call's tasks, writer and subscriptions for the block; nothing outlives it."""
         held = self._held
+        logging.about(held.id)
         try:
             async with (
                 held.tasks as tasks,

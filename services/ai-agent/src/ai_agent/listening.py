@@ -126,7 +126,9 @@ class Listening:
         elif kind == "heard":
             await stage.on_heard(codec.decode(line.Heard, data))
         elif kind == "cleared":
-            await stage.on_cleared(codec.decode(line.Cleared, data))
+            cleared = codec.decode(line.Cleared, data)
+            held.line.cleared(cleared.n)
+            await stage.on_cleared(cleared)
         return None
 
     async def _key(self, key: line.Dtmf) -> None:

@@ -17,6 +17,11 @@ RESPONSE_SECONDS = Histogram(
     "Caller stopped speaking until the first audio of the answer was heard",
     buckets=(0.2, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0),
 )
+CLEARED_SECONDS = Histogram(
+    "trunkline_barge_in_seconds",
+    "Told to fall silent until ingress had cleared what the caller had not heard",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0),
+)
 SETUP_SECONDS = Histogram(
     "trunkline_session_setup_seconds",
     "Assignment until the session is configured",

@@ -15,10 +15,11 @@ from prometheus_client import Histogram
 from protocol import subjects, tools
 from protocol.events import OfferedTool, ToolOutcome
 from protocol.ids import CallerId, CallId, EventId
-from runtime import logging
+from runtime import logging, tracing
 from runtime.bus import Bus
 from runtime.clock import monotonic_ms
 from runtime.errors import NatsAway, NoAnswer, Refused
+from runtime.spans import tool_key
 
 _log = logging.get("toolbox")
 _seconds = Histogram("trunkline_tool_seconds", "Time of a tool call", ["tool", "outcome"])
@@ -159,6 +160,8 @@ class Toolbox:
             }
             if caller is not None:
                 headers[tools.CALLER] = caller
+            if (parent := tracing.traceparent(call, tool_key(key))) is not None:
+                headers[tools.TRACEPARENT] = parent
             try:
                 data = await self._bus.request_raw(
                     subjects.tool(name), payload, timeout=left_ms / 1000, headers=headers

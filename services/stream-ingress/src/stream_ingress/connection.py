@@ -72,6 +72,7 @@ class Connection:
             await self._refuse(opening)
             return
         self._notes = _log.bind(call_id=opening.call_id)
+        logging.about(opening.call_id)
         try:
             token = self._house.admission.token(
                 opening.call_id, opening.parameters, clock.unix_now()

@@ -30,6 +30,12 @@ placed_ms = Histogram(
     "ms from the start of a leg until an agent held it",
     buckets=(25, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000),
 )
+# Known from the beginning, at 0: Prometheus does not see the first step of a series that begins
+# with it.
+for _loss in ("gone", "silent", "lost", "stuck"):
+    lost.labels(_loss)
+for _reason in ("stop", "closed", "lost", "refused"):
+    ended.labels(_reason)
 
 _frames_in = Counter("trunkline_ingress_frames_in_total", "Audio messages from callers")
 _frames_out = Counter("trunkline_ingress_frames_out_total", "Audio messages to callers")

@@ -2,6 +2,8 @@
 
 from prometheus_client import Counter
 
+from tool_runner.pins.rules import LOCKS_S
+
 tool_requests = Counter(
     "trunkline_tool_requests_total",
     "Tool requests by outcome: ok, failed (told to the model), repeated, deadline, refused, error",
@@ -22,6 +24,10 @@ pin_lockouts = Counter(
     "Lock-outs of a number by their length; many of 3600 s: one number is under attack",
     ["seconds"],
 )
+# Known from the beginning, at 0: Prometheus does not see the first step of a series that begins
+# with it.
+for _seconds in LOCKS_S:
+    pin_lockouts.labels(str(_seconds))
 admissions_refused = Counter(
     "trunkline_admissions_refused_total",
     "Calls refused by the bounds of their number: at_once, a_day; rising without an attack: "

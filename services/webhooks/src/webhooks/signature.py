@@ -101,6 +101,7 @@ class Gate:
             metrics.refused.labels(refusal.reason).inc()
             _log.warning("request refused", reason=refusal.reason, call_id=refusal.call)
             return PlainTextResponse(refusal.reason + "\n", status_code=refusal.status)
+        logging.about(form.call)
         try:
             return await handler(form)
         except Exception:

@@ -1,0 +1,153 @@
+"""The doctor's look at NATS: reached, let in, new enough, JetStream on, the streams there.
+
+A part of doctor, with a connection of its own that is tried once: ``bus.connect`` waits instead.
+"""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import nats.errors
+from nats.aio.client import Client
+from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
+
+from runtime.bus import Bus
+from runtime.doctor import Check, Finding, note, ok, wrong
+from runtime.nats_login import login
+from runtime.settings import CommonSettings, host_port
+
+CONNECT_S = 3.0
+ANSWER_S = 1.5
+CLOSE_S = 1.0
+OLDEST = (2, 11)
+"""The first server with Nats-Expected-Last-Subject-Sequence-Subject, which fences the log, and with
+direct gets in batches, which read it.
+"""
+Also = Callable[[Bus], Awaitable[Sequence[Finding]]]
+
+
+def check(
+    settings: CommonSettings, role: str, streams: Mapping[str, str], also: Also | None = None
+) -> Check:
+    """A check of NATS as the user of ``role`` sees it. ``streams``: name -> who makes it when it
+    starts; "": made when it is first needed.
+
+    ``also`` looks at something else over the same connection.
+    """
+
+    async def look() -> list[Finding]:
+        refusals: list[Exception] = []
+
+        async def failed(error: Exception) -> None:
+            refusals.append(error)
+
+        where = _shown(settings)
+        how = login(settings, role)
+        client = Client()
+        try:
+            # The first connect of nats-py goes on trying, whatever it is told.
+            async with asyncio.timeout(CONNECT_S):
+                await client.connect(
+                    [server.strip() for server in settings.nats_url.split(",")],
+                    name=f"{role}/doctor",
+                    allow_reconnect=False,
+                    error_cb=failed,
+                    **how,
+                )
+        except (OSError, TimeoutError, nats.errors.Error, ValueError) as error:
+            await _closed(client)
+            return [_not_connected(where, refusals[-1] if refusals else error)]
+        try:
+            findings = [ok("nats", f"NATS at {where} lets {role} in."), _version(client)]
+            bus = Bus(client, f"{role}/doctor")
+            findings += await _streams(bus, streams, refusals)
+            if also is not None:
+                findings += await also(bus)
+            return findings
+        finally:
+            await _closed(client)
+
+    return Check("nats", look)
+
+
+async def _closed(client: Client) -> None:
+    with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_S):
+            await client.close()
+
+
+def _not_connected(where: str, error: Exception) -> Finding:
+    said = str(error).lower()
+    if "authorization" in said or "authentication" in said:
+        return wrong(
+            "nats",
+            f"NATS at {where} refuses the user or its password.",
+            "Correct the user and password in NATS_URL, or NATS_CREDS or NATS_NKEY.",
+        )
+    if "ssl" in said or "tls" in said or "certificate" in said or "secure" in said:
+        return wrong(
+            "nats",
+            f"NATS at {where} and we cannot agree on TLS ({type(error).__name__}).",
+            "Write tls:// in NATS_URL where the server has TLS, and give its CA as NATS_CA.",
+        )
+    return wrong(
+        "nats",
+        f"NATS at {where} does not answer ({type(error).__name__}).",
+        "Start it (make up, docker compose up -d), or correct NATS_URL.",
+    )
+
+
+def _version(client: Client) -> Finding:
+    found = re.search(r"\d+(\.\d+)+", str(client.connected_server_version))
+    said = found.group() if found else "0"
+    numbers = tuple(int(part) for part in said.split(".")[:2])
+    if numbers < OLDEST:
+        return wrong(
+            "nats version",
+            f"The server is nats-server {said}, which cannot keep a stale worker out of the log.",
+            f"Run nats-server {OLDEST[0]}.{OLDEST[1]} or newer (2.15 is tested).",
+        )
+    return ok("nats version", f"The server is nats-server {said}: it can fence the log.")
+
+
+async def _streams(
+    bus: Bus, streams: Mapping[str, str], refusals: Sequence[Exception]
+) -> Sequence[Finding]:
+    findings: list[Finding] = []
+    for name, maker in streams.items():
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                info = await bus.jetstream.stream_info(name)
+        except NotFoundError:
+            findings.append(_missing(name, maker))
+        except (ServiceUnavailableError, nats.errors.NoRespondersError):
+            remedy = "Start nats-server with JetStream: `jetstream {}` in its file, or -js."
+            findings.append(wrong("jetstream", "JetStream is off on this server.", remedy))
+            break
+        except (TimeoutError, nats.errors.Error, APIError) as error:
+            if any("permissions" in str(refusal).lower() for refusal in refusals):
+                remedy = "Give it the permissions of deploy/nats/permissions.conf."
+                says = f"This NATS user may not look at the stream {name}."
+            else:
+                remedy = "Look at the server's log: a cluster may have no leader for it."
+                says = f"JetStream does not answer for the stream {name} ({type(error).__name__})."
+            findings.append(wrong("jetstream", says, remedy))
+        else:
+            count = info.state.messages
+            findings.append(ok("jetstream", f"The stream {name} is there ({count} messages)."))
+    return findings
+
+
+def _missing(name: str, maker: str) -> Finding:
+    if not maker:
+        says = f"The stream {name} is not there yet: it is made when it is first needed."
+        return note("jetstream", says)
+    says = f"The stream {name} is not there."
+    return wrong("jetstream", says, f"Start {maker}, which makes it.")
+
+
+def _shown(settings: CommonSettings) -> str:
+    """The servers without their passwords."""
+    servers = [server.strip() for server in settings.nats_url.split(",")]
+    return ", ".join("{}:{}".format(*host_port(s, default_port=4222)) for s in servers)
