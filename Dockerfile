@@ -17,6 +17,8 @@ ARG SERVICE
 # Optional dependencies, separated by commas. ai-agent has `espeak`, a voice that needs no network: libespeak-ng is
 # GPL-3.0, so it is in no image that does not ask for it.
 ARG EXTRAS=
+# The same of libs/runtime: `otel`, for traces (docs/metrics.md).
+ARG RUNTIME_EXTRAS=
 COPY libs/protocol/pyproject.toml libs/protocol/
 COPY libs/runtime/pyproject.toml libs/runtime/
 COPY services/${SERVICE}/pyproject.toml services/${SERVICE}/
@@ -24,7 +26,8 @@ RUN for member in libs/protocol libs/runtime "services/${SERVICE}"; do \
       module="$member/src/$(basename "$member" | tr - _)"; \
       mkdir -p "$module" && touch "$module/__init__.py" || exit 1; \
     done \
- && uv pip install -q -c requirements.lock ./libs/protocol ./libs/runtime \
+ && uv pip install -q -c requirements.lock ./libs/protocol \
+      "./libs/runtime${RUNTIME_EXTRAS:+[${RUNTIME_EXTRAS}]}" \
       "./services/${SERVICE}${EXTRAS:+[${EXTRAS}]}"
 
 COPY libs/protocol libs/protocol

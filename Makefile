@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 # Compiled modules are kept: without them every process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-full up call chaos soak migrate images compose-test test unit contract deploy integration e2e browser test-chaos check fmt lock generate clean
+.PHONY: help setup demo demo-full up call doctor chaos soak migrate images compose-test test unit contract deploy integration e2e browser test-chaos check fmt lock generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ up: $(STAMP) ## the system without the scripted call (real OpenAI and Twilio whe
 COUNT ?= 1
 call: $(STAMP) ## COUNT=20 spoken calls at once into what `make up` started
 	@exec $(BIN)/python -m testbed call --count $(COUNT)
+
+doctor: $(STAMP) ## what is wrong with keys, number, addresses, NATS, PostgreSQL, profiles, in sentences
+	@$(ENV) exec $(BIN)/python -m testbed doctor
 
 migrate: $(STAMP) ## the tables, in the database of DATABASE_URL
 	@$(ENV) exec $(BIN)/python -m testbed migrate
@@ -85,6 +88,7 @@ fmt: $(STAMP) ## format and fix what can be fixed
 generate: $(STAMP) ## .env.example, settings, profile keys, the contract's documents: from the code
 	@$(BIN)/python scripts/generate.py
 	@$(BIN)/python scripts/generate_contract.py
+	@$(BIN)/python scripts/generate_monitoring.py
 
 lock: $(STAMP) ## pin the members' requirements again into requirements.lock
 	@$(BIN)/uv export -q --all-packages --no-emit-workspace --no-header -o requirements.lock

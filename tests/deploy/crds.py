@@ -127,4 +127,50 @@ POD_MONITOR = _strict(
     "metadata",
     "spec",
 )
-SCHEMAS = {"ScaledObject": SCALED_OBJECT, "PodMonitor": POD_MONITOR}
+PROMETHEUS_RULE = _strict(
+    {
+        "apiVersion": {"const": "monitoring.coreos.com/v1"},
+        "kind": {"const": "PrometheusRule"},
+        "metadata": _META,
+        "spec": _strict(
+            {
+                "groups": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": _strict(
+                        {
+                            "name": _TEXT,
+                            "rules": {
+                                "type": "array",
+                                "minItems": 1,
+                                "items": _strict(
+                                    {
+                                        "alert": _TEXT,
+                                        "expr": _TEXT,
+                                        "for": {"type": "string", "pattern": "^[0-9]+(s|m|h)$"},
+                                        "labels": {"type": "object"},
+                                        "annotations": {"type": "object"},
+                                    },
+                                    "alert",
+                                    "expr",
+                                ),
+                            },
+                        },
+                        "name",
+                        "rules",
+                    ),
+                }
+            },
+            "groups",
+        ),
+    },
+    "apiVersion",
+    "kind",
+    "metadata",
+    "spec",
+)
+SCHEMAS = {
+    "ScaledObject": SCALED_OBJECT,
+    "PodMonitor": POD_MONITOR,
+    "PrometheusRule": PROMETHEUS_RULE,
+}

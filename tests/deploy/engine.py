@@ -14,7 +14,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SERVICES = ("webhooks", "stream-ingress", "ai-agent", "tool-runner", "dashboard")
-HELPERS = ("migrations", "router", "testbed")
+TOOLS = ("tool-opening-hours",)
+HELPERS = ("migrations", "router", "testbed", *TOOLS)
 VERSION = tomllib.loads((ROOT / "services/webhooks/pyproject.toml").read_text("utf-8"))["project"][
     "version"
 ]

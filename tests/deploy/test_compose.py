@@ -8,6 +8,7 @@ import re
 import secrets
 import subprocess
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import engine
 import msgspec
 import pytest
 import yaml
-from engine import HELPERS, ROOT, SERVICES, USER, docker
+from engine import HELPERS, ROOT, SERVICES, TOOLS, USER, docker
 
 from testbed.ports import free_ports
 
@@ -132,6 +133,23 @@ def test_what_others_wait_for_has_a_health_check() -> None:
                 assert name in SERVICES or CONTAINERS[name]["healthcheck"]["test"][0] == "CMD"
 
 
+def test_the_tools_that_shipped_profiles_name_are_there() -> None:
+    """tool-runner's own, and those of the tool services."""
+    named = {
+        tool
+        for file in (ROOT / "assistants").glob("*.toml")
+        for tool in tomllib.loads(file.read_text("utf-8")).get("tools", [])
+    }
+    catalog = {tool.name for tool in import_module("tool_runner.todos.tools").CATALOG}
+    of_services = {
+        CONTAINERS[name]["build"]["args"]["TOOL"] for name in TOOLS if name in CONTAINERS
+    }
+    assert named - import_module("ai_agent.builtin_tools").NAMES - catalog == of_services
+    for name in TOOLS:
+        url = CONTAINERS[name]["environment"]["NATS_URL"]
+        assert url == "nats://tools:${NATS_TOOLS_PASSWORD:-trunkline-dev}@nats:4222"
+
+
 def test_every_user_of_nats_has_its_own_password() -> None:
     users = (ROOT / "deploy/nats/users.conf").read_text("utf-8")
     wanted = set(re.findall(r"\$(NATS_\w+_PASSWORD)", users))
@@ -228,6 +246,7 @@ def test_a_call_passes_and_leaves_its_todo(up: Up) -> None:
 
 def test_nobody_did_what_their_nats_user_may_not(up: Up) -> None:
     assert "Violation" not in up.logs("nats")
+    assert "Traceback" not in up.logs("tool-opening-hours")
     for service in SERVICES:
         assert "Traceback" not in up.logs(service)
 
@@ -238,6 +257,38 @@ def test_the_router_leads_to_the_services_and_nowhere_else(up: Up) -> None:
     assert _asked(up.router, "/twilio/fallback.xml", b"") == 200
     for nothing in ("/", "/metrics", "/readyz", "/twilio", "/calls"):
         assert _asked(up.router, nothing, None) == 404
+
+
+def test_the_front_desks_tool_answers(up: Up) -> None:
+    """Asked as an agent asks it, through the permissions of its user."""
+    ask = (
+        "import asyncio,os,nats\n"
+        "async def main():\n"
+        "    c = await nats.connect(os.environ['NATS_URL'], inbox_prefix='_INBOX.ai-agent')\n"
+        "    r = await c.request('tools.opening_hours', b'{\"day\":\"today\"}', timeout=5)\n"
+        "    print(r.data.decode())\n"
+        "asyncio.run(main())\n"
+    )
+    said = docker("exec", up.container("ai-agent"), "python", "-c", ask)
+    assert '"spoken"' in said
+
+
+def test_the_doctors_inside_find_what_the_demo_lacks_and_nothing_else(up: Up) -> None:
+    """Its public address and its number's account are made up; all the rest must be right."""
+    script, command = ROOT / "deploy/compose/doctor.sh", " ".join(up.command)
+    done = engine.run(script, "--json", check=False, COMPOSE=command, **up.environment)
+    reports = [msgspec.json.decode(line) for line in done.stdout.splitlines()]
+    assert [report["service"] for report in reports] == [
+        "webhooks", "stream-ingress", "ai-agent", "tool-runner", "dashboard"
+    ]  # fmt: skip
+    wrong = {
+        (report["service"], found["check"])
+        for report in reports
+        for found in report["findings"]
+        if found["verdict"] == "wrong"
+    }
+    assert wrong == {("webhooks", c) for c in ("twilio", "public url", "media socket")}
+    assert done.returncode == 1
 
 
 def test_the_desk_shows_itself(up: Up) -> None:
@@ -268,7 +319,9 @@ def test_migrations_came_to_an_end_and_are_repeatable(up: Up) -> None:
 
 def test_every_service_ends_by_itself_when_asked(up: Up) -> None:
     """Last: it stops what the others use. Code 0, not 137: the signal arrived and was obeyed."""
-    containers = {name: up.container(name) for name in [*SERVICES, "router", "nats", "postgres"]}
+    containers = {
+        name: up.container(name) for name in [*SERVICES, *TOOLS, "router", "nats", "postgres"]
+    }
     up.compose("stop")
     codes = {
         name: docker("inspect", "-f", "{{.State.ExitCode}}", container)

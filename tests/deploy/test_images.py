@@ -4,6 +4,7 @@ read-only root, only what the service needs, signals that arrive. The latter nee
 """
 
 import importlib.util
+import os
 import re
 import secrets
 import time
@@ -17,7 +18,7 @@ from xml.etree import ElementTree
 import engine
 import msgspec
 import pytest
-from engine import HELPERS, ROOT, SERVICES, USER, docker, image
+from engine import HELPERS, ROOT, SERVICES, TOOLS, USER, docker, image
 
 DOCKERFILES = [ROOT / "Dockerfile", *sorted((ROOT / "deploy/images").glob("*.Dockerfile"))]
 LOCKED_DOWN = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
@@ -25,16 +26,22 @@ LISTED = (
     "import importlib.metadata as m; print(*sorted(f'{d.name}=={d.version}' for d in"
     " m.distributions(path=[next(p for p in __import__('sys').path if 'site-packages' in p)])))"
 )
+NOWHERE = (
+    *("-e", "NATS_URL=nats://127.0.0.1:1"),
+    *("-e", "DATABASE_URL=postgresql://u:p@127.0.0.1:1/d"),
+)
+"""What the desk must be given, leading to nobody."""
 PATIENCE_S = 60.0
+NATS_IMAGE = os.environ.get("NATS_IMAGE", "nats:2.15-alpine")
 Start = Callable[..., str]
 
 # What belongs to one service alone is in no other's image.
 NOT_IN = {
-    "webhooks": {"openai", "asyncpg", "testbed"},
-    "stream-ingress": {"openai", "asyncpg", "testbed"},
-    "ai-agent": {"twilio", "asyncpg", "testbed", "espeakng-loader"},
-    "tool-runner": {"openai", "twilio", "testbed"},
-    "dashboard": {"openai", "twilio", "asyncpg", "testbed"},
+    "webhooks": {"openai", "asyncpg", "testbed", "opentelemetry-sdk"},
+    "stream-ingress": {"openai", "asyncpg", "testbed", "opentelemetry-sdk"},
+    "ai-agent": {"twilio", "asyncpg", "testbed", "opentelemetry-sdk", "espeakng-loader"},
+    "tool-runner": {"openai", "twilio", "testbed", "opentelemetry-sdk"},
+    "dashboard": {"openai", "twilio", "testbed", "opentelemetry-sdk"},
 }
 
 
@@ -51,7 +58,8 @@ def script(name: str) -> ModuleType:
 
 
 def test_there_is_a_file_for_every_helper() -> None:
-    assert {file.stem for file in DOCKERFILES[1:]} == set(HELPERS)
+    files = {file.stem for file in DOCKERFILES[1:]}
+    assert files == (set(HELPERS) - set(TOOLS)) | {"tool"}, "one file makes every tool"
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda file: file.name)
@@ -146,23 +154,41 @@ def test_an_image_holds_what_its_service_needs_as_locked_and_no_more(service: st
 def test_a_service_says_what_it_lacks(service: str) -> None:
     done = engine.run("docker", "run", "--rm", *LOCKED_DOWN, "-e", "NATS_URL=nats://127.0.0.1:1",
                       "-e", "STARTUP_WAIT_S=1", image(service), check=False)  # fmt: skip
-    if service == "dashboard":  # needs nothing but NATS
-        assert done.returncode == 1
-        assert "gave up after 1 s" in done.stdout + done.stderr
-    else:
-        assert done.returncode == 2
-        assert " is not set: " in done.stderr
+    assert done.returncode == 2
+    assert " is not set: " in done.stderr
+
+
+def test_a_service_says_what_it_waited_for(start: Start) -> None:
+    container = start("dashboard", *NOWHERE, "-e", "STARTUP_WAIT_S=1")
+    docker("wait", container)
+    assert docker("inspect", "-f", "{{.State.ExitCode}}", container) == "1"
+    done = engine.run("docker", "logs", container)
+    assert "gave up after 1 s" in done.stdout + done.stderr
 
 
 def test_sigterm_reaches_the_service(start: Start) -> None:
-    container = start("dashboard", "-e", "STARTUP_WAIT_S=0", "-e", "NATS_URL=nats://127.0.0.1:1")
+    container = start("dashboard", *NOWHERE, "-e", "STARTUP_WAIT_S=0")
     _until(lambda: '"waiting"' in engine.run("docker", "logs", container).stderr, "it waits")
     docker("stop", "-t", "60", container)
     assert docker("inspect", "-f", "{{.State.ExitCode}}", container) == "0"
 
 
+@pytest.mark.usefixtures("built")
+def test_a_tool_holds_its_client_and_nothing_of_ours() -> None:
+    run = ("run", "--rm", "--entrypoint", "python", image(TOOLS[0]), "-c", LISTED)
+    found = dict(line.split("==") for line in docker(*run).lower().split())
+    assert found.keys() == {"nats-py", "tzdata"}
+
+
+def test_sigterm_reaches_a_tool_and_it_ends_well(start: Start, nats_beside: str) -> None:
+    container = start(TOOLS[0], "--network", f"container:{nats_beside}")
+    _until(lambda: "tools.opening_hours" in _subscriptions(nats_beside), "it serves its tool")
+    docker("stop", "-t", "60", container)
+    assert docker("inspect", "-f", "{{.State.ExitCode}}", container) == "0"
+
+
 def test_the_health_check_tells_not_ready(start: Start) -> None:
-    container = start("dashboard", "-e", "STARTUP_WAIT_S=0", "-e", "NATS_URL=nats://127.0.0.1:1")
+    container = start("dashboard", *NOWHERE, "-e", "STARTUP_WAIT_S=0")
     test = msgspec.json.decode(docker("image", "inspect", image("dashboard")))[0]["Config"]
     check = test["Healthcheck"]["Test"]
     assert check[0] == "CMD"
@@ -189,6 +215,21 @@ def test_the_router_alone_serves_the_fallback_and_nothing_else(start: Start) -> 
     assert _asked(base, "/twilio/../metrics", None)[0] == 404
     docker("stop", "-t", "60", container)
     assert docker("inspect", "-f", "{{.State.ExitCode}}", container) == "0"
+
+
+@pytest.fixture
+def nats_beside(built: None) -> Iterator[str]:
+    """A NATS server in a container, whose network others may join; its name."""
+    name = f"trunkline-test-{secrets.token_hex(4)}"
+    docker("run", "-d", "--name", name, NATS_IMAGE, "-m", "8222")
+    yield name
+    docker("rm", "-f", "-v", name, check=False)
+
+
+def _subscriptions(nats: str) -> str:
+    """What clients of the server subscribe to, by its monitoring page."""
+    page = "http://127.0.0.1:8222/subsz?subs=1"
+    return engine.run("docker", "exec", nats, "wget", "-q", "-O", "-", page, check=False).stdout
 
 
 def _asked(base: str, path: str, data: bytes | None) -> tuple[int, str, bytes]:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,7 @@ from jsonschema import Draft202012Validator
 ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.37"
 SERVICES = ("webhooks", "stream-ingress", "ai-agent", "tool-runner", "dashboard")
+TOOLS = ("tool-opening-hours",)
 PRESTOP_S = 5
 LAST_WORDS_S = 15
 """What an ingress may need beyond its drain to hand the rest of its calls over."""
@@ -138,7 +140,9 @@ def test_every_container_is_bounded_and_harmless(overlay: list[Document]) -> Non
 def test_every_port_that_is_used_is_declared(overlay: list[Document]) -> None:
     declared = {
         workload["metadata"]["name"]: {
-            port["name"] for container in pod(workload)["containers"] for port in container["ports"]
+            port["name"]
+            for container in pod(workload)["containers"]
+            for port in container.get("ports", [])
         }
         for workload in of(overlay, "Deployment", "StatefulSet")
     }
@@ -294,7 +298,26 @@ def test_policies_let_only_the_edge_in_and_only_two_services_out(
     assert chosen("from-edge") == {"webhooks", "stream-ingress", "dashboard", "fallback"}
     assert chosen("to-internet") == {"webhooks", "ai-agent"}
     assert chosen("to-postgres") == {"tool-runner", "dashboard", "migrations"}
-    assert chosen("to-nats") == set(SERVICES)
+    assert chosen("to-nats") == {*SERVICES, *TOOLS}
+
+
+def test_the_shipped_profiles_and_the_tools_they_name_are_there(overlay: list[Document]) -> None:
+    profiles = named(overlay, "ConfigMap", "assistants")["data"]
+    shipped = {file.name: file.read_text("utf-8") for file in (ROOT / "assistants").glob("*.toml")}
+    assert profiles == shipped
+    wanted = {tool for text in shipped.values() for tool in tomllib.loads(text).get("tools", [])}
+    catalog = {tool.name for tool in import_module("tool_runner.todos.tools").CATALOG}
+    others = wanted - catalog - import_module("ai_agent.builtin_tools").NAMES
+    served = {name.removeprefix("tool-").replace("-", "_") for name in TOOLS}
+    assert others == served
+    for name in TOOLS:
+        (container,) = pod(named(overlay, "Deployment", name))["containers"]
+        url = next(v["value"] for v in container["env"] if v["name"] == "NATS_URL")
+        assert url == "$(NATS_SCHEME)://tools:$(NATS_PASSWORD)@$(NATS_HOST):4222"
+        secret = next(v for v in container["env"] if v["name"] == "NATS_PASSWORD")
+        reference = secret["valueFrom"]["secretKeyRef"]
+        assert reference["key"] == "tools"
+        assert reference["name"].startswith("trunkline-nats")
 
 
 def test_every_name_that_is_referred_to_is_there(local: list[Document]) -> None:

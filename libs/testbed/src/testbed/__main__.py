@@ -1,4 +1,4 @@
-"""`python -m testbed demo | demo-full | up | call | migrate`: behind the Makefile."""
+"""`python -m testbed demo | demo-full | up | call | migrate | doctor`: behind the Makefile."""
 
 import argparse
 import asyncio
@@ -9,6 +9,7 @@ from pathlib import Path
 from testbed.demo import call, demo
 from testbed.demo_full import demo_full
 from testbed.desk_link import login_link
+from testbed.doctor import doctor
 from testbed.launcher import Launch, running, until_stopped
 from testbed.layout import migration_folders
 from testbed.migrations import migrate, migrations_table
@@ -35,12 +36,17 @@ def main() -> int:
     caller = commands.add_parser("call", help="spoken calls into the system started by up")
     caller.add_argument("--data", type=Path, default=REPOSITORY / ".run" / "up")
     caller.add_argument("--count", type=int, default=1, help="calls at once")
+    looker = commands.add_parser("doctor", help="what is wrong with settings and the outside")
+    looker.add_argument("--data", type=Path, default=REPOSITORY / ".run" / "up")
+    looker.add_argument("--json", action="store_true", help="for programs")
     given = parser.parse_args()
     try:
         if given.command == "migrate":
             return asyncio.run(migrate_all(os.environ.get("DATABASE_URL", "")))
         if given.command == "call":
             return asyncio.run(call(given.data, given.count))
+        if given.command == "doctor":
+            return asyncio.run(doctor(given.data, os.environ, as_json=given.json))
         launch = Launch(
             REPOSITORY,
             given.data,

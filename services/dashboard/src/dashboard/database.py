@@ -13,6 +13,7 @@ from runtime.database import Connection, Database, DatabaseAway, DeadlineMissed
 from runtime.settings import Secret
 
 __all__ = [
+    "NEWEST_MIGRATION",
     "TABLES",
     "WITHIN_S",
     "Connection",
@@ -28,6 +29,8 @@ TABLES = (
     *("operators", "sessions", "login_links", "login_failures", "audit"),
     *("calls", "call_events", "call_utterances", "call_tools", "forgotten_calls", "forgotten_key"),
 )
+NEWEST_MIGRATION = "20260301000200"
+"""The last of ``migrations/`` that this code was written for."""
 
 
 def opened(url: Secret, *, size: int) -> AbstractAsyncContextManager[Database]:

@@ -9,13 +9,15 @@ from runtime.database import Connection, Database, DeadlineMissed
 from runtime.service import Shutdown
 from runtime.settings import Secret
 
-__all__ = ["TABLES", "Connection", "Database", "DeadlineMissed", "connect"]
+__all__ = ["NEWEST_MIGRATION", "TABLES", "Connection", "Database", "DeadlineMissed", "connect"]
 
 TABLES = (
     *("callers", "todos", "tool_results"),
     *("caller_pins", "pin_failures", "pin_attempts"),
     *("admitted_calls", "day_spend", "spend_entries"),
 )
+NEWEST_MIGRATION = "20260201000200"
+"""The last of ``migrations/`` that this code was written for."""
 
 
 def connect(
