@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 # Compiled modules are kept: without them every process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-full up call doctor chaos soak migrate images compose-test test unit contract deploy integration e2e browser test-chaos check fmt lock generate clean
+.PHONY: help setup demo demo-full up call doctor chaos soak bench migrate images compose-test test unit contract deploy integration e2e browser test-chaos test-bench check fmt lock generate clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -56,7 +56,7 @@ compose-test: $(STAMP) images ## the images, and a whole call through docker-com
 	@TEST_ENGINE=required $(BIN)/python -m pytest tests/deploy/test_images.py tests/deploy/test_compose.py
 
 # One run a layer, the quick ones first: the loop of one layer's servers stands still in another's tests.
-test: unit contract deploy integration e2e browser test-chaos ## every test
+test: unit contract deploy integration e2e browser test-chaos test-bench ## every test
 
 unit contract deploy browser: $(STAMP) ## one layer of the tests
 	@$(BIN)/python -m pytest tests/$@
@@ -69,11 +69,18 @@ integration e2e: $(STAMP) ## the same, PARALLEL=2 files at once
 test-chaos: $(STAMP) ## a few calls through a few failures
 	@$(BIN)/python -m pytest tests/chaos
 
+test-bench: $(STAMP) ## what a call costs, as a ratio to a relay without a broker
+	@$(BIN)/python -m pytest tests/bench
+
 chaos: $(STAMP) ## every failure against many calls at once, as a table: COUNT=20 SEED=1 ROWS=agent-crash,...
 	@exec $(BIN)/python -m testbed.chaos $(if $(filter command% environment,$(origin COUNT)),--count $(COUNT)) $(if $(SEED),--seed $(SEED)) --rows "$(ROWS)"
 
 soak: $(STAMP) ## thousands of short calls, and whether anything grew: COUNT=2000 AT_ONCE=20 SEED=1
 	@exec $(BIN)/python -m testbed.soak $(if $(filter command% environment,$(origin COUNT)),--count $(COUNT)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(SEED),--seed $(SEED))
+
+BENCH ?=
+bench: $(STAMP) ## what a call costs, beside a relay without a broker: BENCH="--calls 50 --rows relay,ours --json FILE"
+	@exec $(BIN)/python -m testbed.bench $(BENCH)
 
 check: $(STAMP) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

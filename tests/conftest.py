@@ -19,7 +19,7 @@ settings.register_profile("thorough", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "trunkline"))
 
 TESTS = Path(__file__).parent
-LAYERS = ("unit", "contract", "integration", "e2e", "browser", "chaos", "deploy")
+LAYERS = ("unit", "contract", "integration", "e2e", "browser", "chaos", "bench", "deploy")
 # Cancelled tasks and closing sockets need a few turns of the loop to end; a leak never ends.
 SETTLE_S = 2.0
 
