@@ -78,6 +78,7 @@ async def test_a_call_lives_through_an_absence_of_nats(start_world, tmp_path: Pa
         away_until = phone.now_ms
         await server.restart()
         await phone.talk_until(lambda: len(agent.of("clock")) > clocks, "the time is told again")
+        await phone.talk_until(lambda: agent.heard[-1][0] == "audio", "and audio behind it")
         kinds = [kind for kind, _ in agent.heard]
         assert kinds[kinds.index("clock", 1) + 1] == "audio"
         assert agent.of("clock")[clocks]["line_ms"] >= away_until

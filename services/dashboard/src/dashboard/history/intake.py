@@ -28,6 +28,8 @@ BATCH = 256
 ACK_WAIT_S = 30.0
 WITHIN_S = 15.0
 RETRY_S = 2.0
+TOGETHER_S = 0.25
+"""Events of so long share a transaction: its price hardly depends on their number."""
 SOON = {"ringing", "session_opened", "call_ended"}
 """Events after which a call is worked out at once: by its number, its assistant, its end."""
 SETTLE = timedelta(seconds=1)
@@ -41,6 +43,7 @@ class Intake:
     def __init__(self, db: Database, bus: Bus, *, batch: int = BATCH) -> None:
         self._db = db
         self._bus = bus
+        self._batch = batch
         self._durable = Durable(
             bus, CALLS.name, CONSUMER, subjects.ALL_LOGS, ack_wait_s=ACK_WAIT_S, most=batch
         )
@@ -56,6 +59,8 @@ class Intake:
                     continue
                 if delivered and await self._take(delivered):
                     came()
+                if len(delivered) < self._batch:
+                    await asyncio.sleep(TOGETHER_S)
         finally:
             await self._durable.close()
 
