@@ -19,6 +19,7 @@ from stream_ingress.line_out import LineOut, Reports
 from stream_ingress.metrics import Tally
 from stream_ingress.outgoing import Outgoing
 from stream_ingress.placement import Placed
+from stream_ingress.pulse import Pulse
 
 CALL = CallId("CA" + "1" * 32)
 WORKERS = ("a", "b", "c")
@@ -106,7 +107,7 @@ class Calls(RuleBasedStateMachine):
             place_for_s=20.0,
         )
         tally = Tally()
-        line_in = LineIn(house.bus, CALL, 0, tally)
+        line_in = LineIn(house.bus, Pulse(320, 0), CALL, 0, tally)
         self.line = LineOut(
             house.bus,
             CALL,

@@ -134,7 +134,7 @@ def _out(kind: str, message: type[Struct] | None, summary: str) -> Channel:
 
 
 _LINE = (
-    _in("audio", None, "What the caller says: raw mu-law 8 kHz, a 20 ms frame a message."),
+    _in("audio", None, "What the caller says: raw mu-law 8 kHz, some 40 ms a message."),
     _in("clock", line.Clock, "Where on the line the next audio byte lies."),
     _in("dtmf", line.Dtmf, "A key; for the agent alone, because it may be a PIN.", (AGENT,)),
     _in("heard", line.Heard, "How much of an item the caller has heard."),

@@ -5,6 +5,7 @@ import contextlib
 
 from websockets.asyncio.server import Server, ServerConnection
 
+from protocol.audio import BYTES_PER_MS
 from runtime import bus as nats
 from runtime import logging
 from runtime.addresses import stream_base
@@ -20,6 +21,7 @@ from stream_ingress.legs import Legs
 from stream_ingress.metrics import Tally
 from stream_ingress.pinger import Pinger
 from stream_ingress.placement import Agents
+from stream_ingress.pulse import Pulse
 from stream_ingress.reach import Reach
 from stream_ingress.server import Gate, listening
 from stream_ingress.settings import Settings, ingress_name
@@ -49,6 +51,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         legs, agents = Legs(bus, name, tally), Agents(bus, reach)
         pinger = Pinger(bus, agents, reach)
         gate = Gate(admission, settings.ingress_slots)
+        pulse = Pulse(settings.ingress_batch_ms * BYTES_PER_MS, settings.ingress_together_ms / 1000)
         house = House(
             name=name,
             account_sid=settings.twilio_account_sid,
@@ -59,6 +62,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             pinger=pinger,
             legs=legs,
             sentences=sentences,
+            pulse=pulse,
             tally=tally,
             rest=rest,
             hold_after_s=settings.hold_after_ms / 1000,
@@ -78,6 +82,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             ) as server,
         ):
             tasks.spawn(reach.run(), "reach")
+            tasks.spawn(pulse.run(), "pulse")
             tasks.spawn(pinger.run(), "pinger")
             tasks.spawn(legs.beat(), "heartbeat")
             health.add("listening", server.is_serving)

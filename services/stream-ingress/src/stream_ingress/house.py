@@ -11,6 +11,7 @@ from stream_ingress.local_sentences import Sentences
 from stream_ingress.metrics import Tally
 from stream_ingress.pinger import Pinger
 from stream_ingress.placement import Agents
+from stream_ingress.pulse import Pulse
 from stream_ingress.reach import Reach
 
 
@@ -26,6 +27,7 @@ class House(Struct, frozen=True):
     pinger: Pinger
     legs: Legs
     sentences: Sentences
+    pulse: Pulse
     tally: Tally
     rest: Tasks
     hold_after_s: float

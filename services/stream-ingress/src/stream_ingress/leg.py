@@ -81,7 +81,7 @@ class CallLeg:
         self._ending = False
         self._serving: Tasks | None = None
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self.line_in = LineIn(house.bus, self.call, token.line_ms, house.tally)
+        self.line_in = LineIn(house.bus, house.pulse, self.call, token.line_ms, house.tally)
         self.line_out = LineOut(
             house.bus,
             self.call,

@@ -1,5 +1,5 @@
-"""Caller to agent: every frame and key is put on the line's clock, ringed, and published once an
-agent holds the call.
+"""Caller to agent: every frame and key is put on the line's clock, ringed, and published, frames in
+batches, once an agent holds the call.
 
 The reader of the socket calls it. Before ``go_live`` nothing is published: the agent asks replay
 for what the ring holds. Keys are never logged.
@@ -13,6 +13,7 @@ from runtime.bus import Bus
 from runtime.errors import NatsAway
 from stream_ingress.line_clock import LineClock
 from stream_ingress.metrics import Tally
+from stream_ingress.pulse import Pulse
 from stream_ingress.ring import Ring
 from stream_ingress.twilio_messages import DtmfBody, MediaBody
 
@@ -20,8 +21,11 @@ from stream_ingress.twilio_messages import DtmfBody, MediaBody
 class LineIn:
     """The caller's side of one leg, from ``start`` on; ``begins_ms`` from the token."""
 
-    def __init__(self, bus: Bus, call: CallId, begins_ms: int, tally: Tally) -> None:
+    def __init__(self, bus: Bus, pulse: Pulse, call: CallId, begins_ms: int, tally: Tally) -> None:
         self._bus = bus
+        self._pulse = pulse
+        self._batch = bytearray()
+        self._batched = 0
         self._call = call
         self._tally = tally
         self._clock = LineClock(begins_ms)
@@ -62,17 +66,33 @@ class LineIn:
         if not self._audio_subject:
             return
         if self._bus.connected and clock.due(line_ms):
+            await self.flush()
             with contextlib.suppress(NatsAway):
                 await self._bus.publish(self._clock_subject, line.Clock(line_ms))
-        if not await self._bus.publish_audio(self._audio_subject, payload):
-            clock.unsay()
-            self.dropped += 1
-            self._tally.dropped_in += 1
+        batch = self._batch
+        was_full = len(batch) >= self._pulse.batch_bytes
+        batch += payload
+        self._batched += 1
+        if len(batch) >= self._pulse.batch_bytes and not was_full:
+            self._pulse.full(self.flush)
+
+    async def flush(self) -> None:
+        """Publish what waits: a batch is full, or something must come behind it."""
+        if not self._batch:
+            return
+        audio, frames = bytes(self._batch), self._batched
+        self._batch.clear()
+        self._batched = 0
+        if not await self._bus.publish_audio(self._audio_subject, audio):
+            self._clock.unsay()
+            self.dropped += frames
+            self._tally.dropped_in += frames
 
     async def key(self, dtmf: DtmfBody) -> None:
         """One key of the caller; Twilio gives it no time, so it gets the line's."""
         line_ms = self.now_ms
         self.ring.key(line_ms, dtmf.digit)
         if self._dtmf_subject:
+            await self.flush()
             with contextlib.suppress(NatsAway):  # it stays in the ring, for a replay
                 await self._bus.publish(self._dtmf_subject, line.Dtmf(dtmf.digit, line_ms))

@@ -51,6 +51,14 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     ingress_drain_s: Annotated[
         int, Meta(ge=0, description="Seconds that calls may finish in after SIGTERM")
     ] = 30
+    ingress_batch_ms: Annotated[
+        int,
+        Meta(ge=20, le=200, description="ms of caller audio that are published as one message"),
+    ] = 40
+    ingress_together_ms: Annotated[
+        int,
+        Meta(ge=0, le=20, description="ms that a full batch waits, to leave with other calls'"),
+    ] = 5
     hold_after_ms: Annotated[
         int, Meta(ge=0, description="ms without an agent until the hold sentence is played")
     ] = 1500
