@@ -67,6 +67,7 @@ async def test_a_name_that_no_longer_resolves_does_not_hold_up_the_end(
             await connection.close()
             async with asyncio.timeout(PATIENCE_S):
                 while "asked" not in gone.read_text():
+                    assert process.returncode is None, log.read_text()
                     await asyncio.sleep(0.05)
             began = time.monotonic()
             process.send_signal(signal.SIGTERM)

@@ -39,6 +39,8 @@ _GONE = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    # A connection that the server ended while nothing was asked may say so in this odd way.
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
