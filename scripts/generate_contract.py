@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 
 from protocol import permissions
-from protocol.channels import Channel, Role, channels
+from protocol.channel import Channel, Role
+from protocol.channels import channels
 from protocol.events import Event, name_of
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +48,7 @@ PARAMETERS = {
     "worker": "Name of an agent worker",
     "ingress": "Name of a stream-ingress process",
     "tool": "Name of a tool",
+    "track": "caller or assistant",
     "caller": "Id of a caller's record",
 }
 

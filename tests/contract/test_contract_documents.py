@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "libs/protocol/examples"
 DOCUMENT = json.loads((ROOT / "docs/reference/asyncapi.json").read_text("utf-8"))
 PARTS = {
-    *("Playhead", "RingedAudio", "RingedKey", "Todo"),
+    *("BrowserLine", "Playhead", "RingedAudio", "RingedKey", "Todo"),
 }
 """Structs that stand only inside of messages."""
 

@@ -1,8 +1,9 @@
 """Stopping an item for its words, in the pure conversation."""
 
-from ai_agent.conversation import STOPS, Conversation
+from ai_agent.conversation import Conversation
 from ai_agent.effects import ClearPlayback, GiveUp, Play, Record, Show, Tell
 from ai_agent.realtime import events as rt
+from ai_agent.stopping import STOPS
 from protocol import line
 from protocol.events import BargedIn, OutputStopped
 from protocol.ids import ItemId

@@ -101,6 +101,15 @@ def test_a_flood_is_ignored_with_one_note():
     assert told(press(typed, "42#", at=90_000)) == ["The caller typed 42."]
 
 
+def test_what_was_typed_for_somebody_else_is_forgotten():
+    typed = keys()
+    press(typed, "12")
+    typed.forget()
+    assert not typed.typing
+    assert told(typed.on_tick(60_000)) == []
+    assert told(press(typed, "#", at=61_000)) == ["The caller pressed #."]
+
+
 def test_typing_is_no_moment_to_hand_over():
     typed = keys()
     press(typed, "4")

@@ -322,6 +322,63 @@ def test_a_menu_goes_on_in_silence_when_nothing_of_its_items_was_asked_for():
     assert any(isinstance(e, RunMenu) for e in menu.on_key(line.Dtmf(ITEMS[0].key, 0), 10))
 
 
+# -- operators
+
+
+def test_a_paused_menu_says_nothing_and_does_nothing_but_write_keys_down():
+    menu = opened()
+    press(menu, "2")
+    assert menu.pause(1_100) == []
+    assert [type(e) for e in menu.on_key(line.Dtmf("1", 44), 1_200)] == [Record]
+    assert menu.on_tool_output(1, MILK, 1_300) == []
+    assert [e for now in range(2_000, 200_000, 250) for e in menu.on_tick(now)] == []
+    assert menu.resume(200_000) == [SayText(CHOICES, otherwise="human")]
+    menu.on_heard(201_000)
+    assert press(menu, "1", 202_000) == [RunMenu(2, ITEMS[0])]
+
+
+def test_a_pause_stops_what_is_being_said():
+    menu = Menu(ITEMS, SILENCE, 0, human=True, assistant=True)
+    menu.start(0)
+    assert menu.pause(100) == [StopSpeech()]
+
+
+def test_a_menu_that_begins_paused_tells_its_choices_when_it_is_resumed():
+    menu = Menu(ITEMS, SILENCE, 0, human=True, assistant=True)
+    menu.pause(0)
+    assert menu.start(0, "keypad") == []
+    assert menu.on_assistant_away(10) == []
+    assert menu.resume(1_000) == [SayText(CHOICES, otherwise="human")]
+
+
+def test_a_sentence_of_an_operators_holds_the_silence():
+    menu = opened(silence=Silence(reminder_s=2, hang_up_s=4))
+    assert menu.say("Please hold.", 1_000) == [SayText("Please hold.", personal=True)]
+    assert menu.on_tick(7_000) == []
+    assert not menu.quiet
+    menu.on_heard(7_000)
+    assert menu.quiet
+
+
+def test_an_operator_ends_the_call_or_passes_it_on():
+    menu = opened()
+    assert menu.hang_up() == [HangUp("operator")]
+    assert menu.done
+    assert press(menu, "1") == []
+    menu = opened()
+    assert menu.transfer(announced=False) == [SayPrompt("transferring"), CallHuman()]
+    assert menu.done
+    menu = opened()
+    menu.pause(0)
+    assert menu.transfer(announced=True) == [CallHuman()]
+
+
+def test_an_operator_asks_for_the_assistant_once():
+    menu = opened()
+    assert TryConversation() in menu.to_assistant(1_000)
+    assert menu.to_assistant(1_100) == []
+
+
 class Fingers(RuleBasedStateMachine):
     """Keys, answers, reports and time, in any order."""
 

@@ -8,7 +8,8 @@ from dying_call import DyingCall
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ai_agent.restore import TOLD, Called, CutOff, Pressed, Restored, Words, restore
+from ai_agent import asides
+from ai_agent.restore import TOLD, Called, CutOff, Noted, Pressed, Restored, Words, restore
 from protocol import events as e
 from protocol.call import CallState
 from protocol.ids import Epoch, EventId, ItemId, Leg, ToolCallId
@@ -312,3 +313,137 @@ def test_an_answer_that_noise_cut_goes_on(talk: Talk) -> None:
     found = talk.restored()
     assert (found.owed, found.replay_from_ms) == ("go_on", 6000)
     assert texts(found) == ["What is due?", "Call the…", "CutOff"]
+
+
+# -- operators
+
+
+def noted(found: Restored) -> list[str]:
+    return [t.text for t in found.told if isinstance(t, Noted)]
+
+
+def test_a_whisper_is_told_again_in_its_place_however_long_ago_it_was() -> None:
+    talk = Talk()
+    talk.said("a0", "Hello.")
+    talk.write(e.Whispered, by="mira", text="Offer her Friday.")
+    for n in range(TOLD + 5):
+        talk.turn(f"t{n}", 1000 * n, "hm")
+        talk.said(f"a{n + 1}", "Yes.")
+    found = talk.restored()
+    assert noted(found) == [asides.whispered("Offer her Friday.")]
+    assert found.told[0] == Noted(asides.whispered("Offer her Friday."))
+    assert found.owed == "nothing"
+
+
+def test_nothing_is_owed_while_an_operator_speaks() -> None:
+    talk = Talk()
+    talk.said("a0", "Hello.")
+    talk.turn("t1", 1000, "open when it was taken")
+    talk.write(e.TakenOver, operator="mira", line_ms=2000)
+    talk.turn("t2", 3000, "said to the operator")
+    talk.key("4", 3900)
+    found = talk.restored()
+    assert (found.owed, found.operator, found.keys) == ("nothing", True, ())
+    assert texts(found) == ["Hello.", "open when it was taken", "said to the operator"]
+    assert found.replay_from_ms == 4000, "what has words is not heard again"
+
+
+def test_words_that_nobody_wrote_down_yet_are_heard_again_meanwhile() -> None:
+    talk = Talk()
+    talk.turn("t0", 0)
+    talk.write(e.TakenOver, operator="mira", line_ms=2000)
+    talk.turn("t1", 3000, "written down")
+    talk.turn("t2", 5000)
+    found = talk.restored()
+    assert (found.owed, found.replay_from_ms) == ("nothing", 5000)
+    assert texts(found) == ["written down"], "and the caller is not asked to repeat themselves"
+
+
+def test_after_the_operator_the_model_goes_on_if_it_has_not_yet() -> None:
+    talk = Talk()
+    talk.said("a0", "Hello.")
+    talk.write(e.TakenOver, operator="mira", line_ms=2000)
+    talk.turn("t1", 3000, "said to the operator")
+    talk.key("4", 4100)
+    talk.write(e.GivenBack, operator="mira", line_ms=5000)
+    found = talk.restored()
+    assert (found.owed, found.operator, found.keys) == ("answer", False, ())
+    assert texts(found) == ["Hello.", "said to the operator", "Noted"]
+    assert noted(found) == [asides.SPOKEN]
+    talk.said("a1", "How can I go on?")
+    assert talk.restored().owed == "nothing"
+    talk.turn("t2", 7000, "and now?")
+    assert talk.restored().owed == "hear"
+
+
+def test_an_end_that_an_operator_took_back_stays_back() -> None:
+    talk = Talk()
+    talk.said("a0", "Hello.")
+    talk.turn("t0", 0, "bye")
+    key = talk.called("end_call")
+    talk.returned(key)
+    assert talk.restored().closing == "hangup"
+    talk.write(e.TakenOver, operator="mira", line_ms=2000)
+    assert talk.restored().closing is None
+    talk.write(e.GivenBack, operator="mira", line_ms=5000, reason="silent")
+    found = talk.restored()
+    assert (found.closing, found.owed) == (None, "answer")
+
+
+def test_what_an_operator_said_is_not_the_models() -> None:
+    talk = Talk()
+    talk.said("a0", "Hello.")
+    talk.write(e.TakenOver, operator="mira", line_ms=2000)
+    heard = {"heard_ms": 400, "sent_ms": 400, "cut": False, "line_ms": 3000}
+    talk.write(e.Heard, leg=Leg(6), item_id=ItemId("operator:7_1"), **heard)
+    stood = Playhead(ItemId("operator:7_2"), 100, False, 300)
+    found = talk.restored(stood)
+    assert (texts(found), found.owed) == (["Hello."], "nothing")
+
+
+ACTS = ("turn", "words", "said", "key", "whisper", "take", "give", "hang up")
+
+
+@settings(max_examples=150)
+@given(st.lists(st.sampled_from(ACTS), max_size=25))
+def test_whatever_operators_do_and_whenever_a_session_is_lost(acts: list[str]) -> None:
+    talk, at_ms = Talk(), 0
+    speaks, whispers, meant, open_turn = False, [], [], ""
+    for n, act in enumerate(acts):
+        at_ms += 2_000
+        match act:
+            case "turn":
+                open_turn = f"t{n}"
+                talk.turn(open_turn, at_ms)
+            case "words" if open_turn:
+                fields = {"item_id": ItemId(open_turn), "text": f"words {n}"}
+                talk.write(e.TurnTranscribed, **fields)
+            case "said" if not speaks:
+                talk.said(f"a{n}", f"answer {n}")
+            case "key":
+                digit = "9" if speaks else "1"
+                talk.key(digit, at_ms)
+                meant += [] if speaks else [digit]
+            case "whisper":
+                whispers.append(f"note {n}")
+                talk.write(e.Whispered, by="mira", text=whispers[-1])
+            case "take" if not speaks:
+                talk.write(e.TakenOver, operator="mira", line_ms=at_ms)
+                speaks = True
+            case "give" if speaks:
+                talk.write(e.GivenBack, operator="mira", line_ms=at_ms)
+                speaks = False
+                assert talk.restored().owed == "answer"
+            case "hang up" if not speaks:
+                talk.returned(talk.called("end_call"))
+            case _:
+                pass
+        found = talk.restored()
+        told = [text for text in noted(found) if text != asides.SPOKEN]
+        assert told == [asides.whispered(text) for text in whispers], "each once, in order"
+        pressed = "".join(t.digits for t in found.told if isinstance(t, Pressed))
+        assert "9" not in pressed, "keys for the operator are for nobody else"
+        assert len(pressed) + len(found.keys) == len(meant)
+        assert found.operator is speaks
+        if speaks:
+            assert (found.owed, found.closing, found.keys) == ("nothing", None, ())

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from ai_agent import retelling
-from ai_agent.restore import Called, CutOff, Lost, Pressed, Words
+from ai_agent.restore import Called, CutOff, Lost, Noted, Pressed, Words
 from protocol.call import ToolUse
 from protocol.ids import EventId, ItemId, ToolCallId
 
@@ -69,3 +69,11 @@ def test_as_words_for_the_instructions() -> None:
 def test_an_open_tool_call_is_an_item_all_the_same() -> None:
     (command,) = retelling.unanswered(TOLD)
     assert command["item"]["call_id"] == "call_create_task"
+
+
+def test_a_note_is_a_system_item_and_a_line_of_its_own() -> None:
+    (command,) = retelling.items([Noted("Offer her Friday.")])
+    item = command["item"]
+    assert (item["role"], item["content"][0]["text"]) == ("system", "Offer her Friday.")
+    assert retelling.words([Noted("Offer her Friday.")]).splitlines()[-1] == "Offer her Friday."
+    assert retelling.unanswered([Noted("Offer her Friday.")]) == []

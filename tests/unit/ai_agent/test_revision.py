@@ -9,6 +9,7 @@ import pytest
 from ai_agent import call_brief, session_updates
 from ai_agent.admission import Standing
 from ai_agent.call_brief import Brief
+from ai_agent.operator_turn import OperatorTurn
 from ai_agent.realtime import events as rt
 from ai_agent.realtime.commands import PCMU, UPDATE_EVENT_ID
 from ai_agent.revision import revised
@@ -18,7 +19,7 @@ from protocol import commands
 from protocol.call import CallState
 from protocol.commands import Done, Refused, UpdateSession
 from protocol.events import OfferedTool
-from protocol.ids import CallId
+from protocol.ids import CallId, ItemId
 from runtime.assistants import Profiles
 from runtime.settings import Secret
 
@@ -146,6 +147,7 @@ class Session:
 
     def __init__(self, worker, brief):
         self.brief = brief
+        self.floor = OperatorTurn(lambda: ItemId("operator:1"))
         self.worker = worker
         self.outbox = self
         self.told: list[dict] = []

@@ -20,10 +20,11 @@ EXAMPLES: dict[str, object] = {
     "ingress": IngressId("stream-ingress-5d6b7"),
     "caller": CallerId("01jd9x4k7m2p8q5r"),
     "verb": "add",
+    "track": "assistant",
 }
 ACROSS = {"all_logs", "all_events"}
 """Filters over all calls."""
-FILTERS = {"call_log", "call_events", "line_in", "line_out"} | ACROSS
+FILTERS = {"call_log", "call_events", "call_ear", "call_recording", "line_in", "line_out"} | ACROSS
 TOKEN = re.compile(r"[A-Za-z0-9_$-]+")
 
 
@@ -99,6 +100,8 @@ def test_no_two_functions_give_the_same_subject() -> None:
         ("ALL_LIVE_TRANSCRIPTS", {"live_transcript"}),
         ("ALL_TODO_CHANGES", {"todo_changed"}),
         ("ALL_INGRESS_ALIVE", {"ingress_alive"}),
+        ("ALL_LISTEN", {"listen"}),
+        ("ALL_RECORDINGS", {"recording"}),
     ],
 )
 def test_a_pattern_catches_its_function_and_nothing_else(pattern: str, caught: set[str]) -> None:
@@ -112,6 +115,8 @@ def test_every_pattern_is_tested_above() -> None:
         "ALL_EVENTS",
         "ALL_LIVE_TRANSCRIPTS",
         "ALL_INGRESS_ALIVE",
+        "ALL_LISTEN",
+        "ALL_RECORDINGS",
         "ALL_TODO_CHANGES",
     }
 
@@ -122,7 +127,9 @@ def test_every_pattern_is_tested_above() -> None:
         ("call_log", {"log"}),
         ("call_events", {"event"}),
         ("line_in", {"in_audio", "in_clock", "in_dtmf", "in_heard", "in_cleared"}),
-        ("line_out", {"out_item", "out_audio", "out_done", "out_clear", "out_end"}),
+        ("line_out", {"out_item", "out_audio", "out_done", "out_clear", "out_end", "out_ear"}),
+        ("call_ear", {"ear"}),
+        ("call_recording", {"recording"}),
     ],
 )
 def test_a_calls_filter_catches_its_own_and_no_other_call(name: str, caught: set[str]) -> None:
@@ -136,11 +143,11 @@ def test_a_calls_filter_catches_its_own_and_no_other_call(name: str, caught: set
     assert not any(matches(other, call(n)) for n in functions() if n not in FILTERS)
 
 
-def test_the_log_is_kept_and_nothing_else_is() -> None:
+def test_the_log_and_recordings_are_kept_and_nothing_else_is() -> None:
     kept = [s for definition in streams.STREAMS for s in definition.subjects]
     assert {
         n for n in functions() if n not in FILTERS and any(matches(s, call(n)) for s in kept)
-    } == {"log"}
+    } == {"log", "recording"}
 
 
 def test_an_event_is_republished_where_readers_listen() -> None:

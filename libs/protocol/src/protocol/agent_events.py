@@ -134,6 +134,41 @@ class Resumed(AgentEvent, frozen=True, kw_only=True, tag="resumed"):
     reason: str
 
 
+class RecordingStarted(AgentEvent, frozen=True, kw_only=True, tag="recording_started"):
+    """From ``line_ms`` on the call is kept in the stream RECORDINGS; ``announced``: the caller was
+    told.
+    """
+
+    line_ms: int
+    announced: bool = False
+
+
+class TakenOver(AgentEvent, frozen=True, kw_only=True, tag="taken_over"):
+    """An operator speaks in the assistant's place; the model is muted."""
+
+    operator: str
+    line_ms: int
+
+
+class GivenBack(AgentEvent, frozen=True, kw_only=True, tag="given_back"):
+    """The assistant goes on. ``reason``: given_back by ``operator``, or silent (no audio of theirs
+    came any more).
+    """
+
+    operator: str
+    line_ms: int
+    reason: Literal["given_back", "silent"] = "given_back"
+
+
+class Whispered(AgentEvent, frozen=True, kw_only=True, tag="whispered"):
+    """``by`` told the assistant something that the caller does not hear. Written before the model
+    is told; a session that is opened again is told it too.
+    """
+
+    by: str
+    text: str
+
+
 class KeyPressed(AgentEvent, frozen=True, kw_only=True, tag="key_pressed"):
     """A key; at the gate ``digit`` is ``•`` (masked)."""
 

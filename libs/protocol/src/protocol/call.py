@@ -13,6 +13,7 @@ from msgspec import Struct, field, structs
 
 from protocol import events as e
 from protocol.ids import CallId, Epoch, EventId, ItemId, Leg, ToolCallId, WorkerId
+from protocol.steered import Steered
 from protocol.utterance import Utterance, heard_again
 
 Phase = Literal["unknown", "ringing", "active", "ended"]
@@ -67,7 +68,8 @@ class CallState(Struct):
     ``taken`` is how the epoch was taken, ``handed_over_ms`` where on the line the holder before
     fell silent, if it did. ``mode_sequence`` and ``session_sequence`` are the places of the newest
     mode_changed and session_opened. ``ended_responses`` are those of which nothing more will come.
-    ``superseded``: turns that a later session heard once more.
+    ``superseded``: turns that a later session heard once more. ``operator`` speaks in the
+    assistant's place; empty: none does.
     """
 
     call_id: CallId
@@ -102,6 +104,9 @@ class CallState(Struct):
     tools: list[ToolUse] = field(default_factory=list[ToolUse])
     keys: list[KeyPress] = field(default_factory=list[KeyPress])
     response_ms: list[int] = field(default_factory=list[int])
+    recorded_from_ms: int | None = None
+    operator: str = ""
+    steered: Steered = field(default_factory=Steered)
     cost_usd: float = 0.0
     last_sequence: int = 0
     seen: set[EventId] = field(default_factory=set[EventId])
@@ -154,6 +159,11 @@ class CallState(Struct):
                 self.ended_responses.add(event.response_id)
             case e.CallerAdmitted():
                 self.standing = event.standing
+            case e.RecordingStarted():
+                self.recorded_from_ms = event.line_ms
+            case e.TakenOver() | e.GivenBack() | e.Whispered():
+                self.steered.apply(sequence, event)
+                self.operator = self.steered.operator
             case e.ResponseTimed():
                 self.response_ms.append(event.response_ms)
             case e.Redirecting() | e.Resuming():

@@ -1,5 +1,5 @@
-"""Messages of ``calls.*``: the NATS service by which calls are placed, ended, transferred and
-redirected.
+"""Messages of ``calls.*``: the NATS service by which calls are placed, opened from a browser,
+ended, transferred and redirected.
 
 Owned by webhooks. ``CallRefused`` is an answer, not an exception; its message is for a person.
 """
@@ -51,6 +51,74 @@ class RedirectCall(Struct, frozen=True):
     reason: str = ""
 
 
+class BrowserPhone(Struct, frozen=True):
+    """``calls.browser_phone``: what this operator's browser can call."""
+
+    operator: str
+
+
+class OpenBrowserCall(Struct, frozen=True):
+    """``calls.open_browser_call``: a call from a browser, by this operator. ``called`` is a number
+    that a profile answers (empty: the first of ``calls.browser_phone``), ``caller`` the E.164
+    number that the operator calls as (empty: the one of ``calls.browser_phone``).
+    """
+
+    operator: str
+    called: str = ""
+    caller: str = ""
+
+
+class BrowserStreamEnded(Struct, frozen=True):
+    """``calls.stream_ended``: the media socket of a browser call was closed; what follows? Asked
+    for the operator who opened the call.
+    """
+
+    call: CallId
+    operator: str
+
+
+class BrowserLine(Struct, frozen=True):
+    """An assistant and the number by which a browser calls it."""
+
+    assistant: str
+    number: str
+
+
+class BrowserLines(Struct, frozen=True, tag="lines"):
+    """``caller``: the number that the operator calls as unless they say another one. ``url``: the
+    address of every media socket.
+    """
+
+    lines: tuple[BrowserLine, ...]
+    caller: str
+    url: str
+
+
+class BrowserStream(Struct, frozen=True, tag="stream"):
+    """Open a media socket at ``url`` with ``token`` in its ``start``, within a minute."""
+
+    call: CallId
+    url: str
+    token: str
+
+
+class AskAgain(Struct, frozen=True, tag="ask_again"):
+    """What was offered last may still be on its way: ask again after so long."""
+
+    call: CallId
+    after_ms: int
+
+
+class CallOver(Struct, frozen=True, tag="over"):
+    """The call is over. ``reason`` as in ``call_ended``; ``sentence``: what the caller is told
+    last, empty when there is nothing to say.
+    """
+
+    call: CallId
+    reason: str
+    sentence: str = ""
+
+
 class CallPlaced(Struct, frozen=True, tag="placed"):
     call: CallId
 
@@ -66,5 +134,8 @@ class CallRefused(Struct, frozen=True, tag="refused"):
     message: str
 
 
+BrowserPhoneReply = BrowserLines | CallRefused
+OpenReply = BrowserStream | CallRefused
+StreamEndedReply = BrowserStream | AskAgain | CallOver | CallRefused
 PlaceReply = CallPlaced | CallRefused
 CallReply = CallDone | CallRefused

@@ -4,61 +4,30 @@ the AsyncAPI document, the reference page and the NATS permissions are made.
 ``{name}`` in an address stands for one token. Functions that spell subjects are in subjects.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from msgspec import Struct
 
 from protocol import callers, calls, commands, events, line, placement, subjects, todos
-
-Role = Literal[
-    "webhooks", "stream-ingress", "ai-agent", "tool-runner", "dashboard", "tools", "subscriber"
-]
-"""The five services; ``tools``: anybody's tool service; ``subscriber``: whoever only listens."""
-Kind = Literal["log", "event", "message", "audio", "request"]
-"""log: published with ack into the stream; event: republished by it; request: with a reply."""
-
-WEBHOOKS: Role = "webhooks"
-INGRESS: Role = "stream-ingress"
-AGENT: Role = "ai-agent"
-RUNNER: Role = "tool-runner"
-DESK: Role = "dashboard"
-TOOLS: Role = "tools"
-LISTENER: Role = "subscriber"
-SERVICES: tuple[Role, ...] = (WEBHOOKS, INGRESS, AGENT, RUNNER, DESK)
-EVERYBODY: tuple[Role, ...] = (*SERVICES, TOOLS, LISTENER)
-
-
-class Channel(Struct, frozen=True, kw_only=True):
-    """One subject. ``messages`` are what it may carry (none: raw mu-law bytes, or a tool's own
-    JSON), ``replies`` what answers a request.
-    """
-
-    name: str
-    address: str
-    kind: Kind
-    summary: str
-    senders: tuple[Role, ...]
-    receivers: tuple[Role, ...]
-    messages: tuple[type[Struct], ...] = ()
-    replies: tuple[type[Struct], ...] = ()
-
-    @property
-    def pattern(self) -> str:
-        """The address as a NATS wildcard."""
-        return ".".join("*" if token.startswith("{") else token for token in self._tokens)
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        return tuple(token[1:-1] for token in self._tokens if token.startswith("{"))
-
-    @property
-    def _tokens(self) -> list[str]:
-        return self.address.split(".")
+from protocol.channel import (
+    AGENT,
+    DESK,
+    EVERYBODY,
+    INGRESS,
+    LISTENER,
+    RUNNER,
+    TOOLS,
+    WEBHOOKS,
+    Channel,
+    Role,
+    Sides,
+    request,
+)
 
 
 def channels() -> tuple[Channel, ...]:
     """All of them: the log, the events, the line, placement, services."""
-    return (*_log(), *_LINE, _STEERING, *_PLACEMENT, *_SERVICES)
+    return (*_log(), *_LINE, *_STEERING, *_PLACEMENT, *_SERVICES)
 
 
 def writers() -> dict[type[events.Event], tuple[Role, ...]]:
@@ -144,6 +113,34 @@ _LINE = (
     _out("done", line.ItemDone, "All audio of an item was sent."),
     _out("clear", line.Clear, "Drop what is unplayed."),
     _out("end", line.End, "Close the stream once the queued audio was heard."),
+    _out("ear", line.OpenEar, "The call may be listened to, or is to be recorded, from here on."),
+    Channel(
+        name="ear",
+        address="call.{call}.ear.{track}",
+        kind="audio",
+        summary="What was really said (caller) and heard (assistant): raw mu-law 8 kHz in blocks "
+        "of 200 ms, header Trunkline-Line-Ms. Only while somebody listens or it is recorded.",
+        senders=(INGRESS,),
+        receivers=(DESK, LISTENER),
+    ),
+    Channel(
+        name="recording",
+        address="call.{call}.recording.{track}",
+        kind="audio",
+        summary="The same of a recorded call, into the stream RECORDINGS, which republishes it as "
+        "ear.",
+        senders=(INGRESS,),
+        receivers=(),
+    ),
+    Channel(
+        name="operator.audio",
+        address="call.{call}.operator.audio",
+        kind="audio",
+        summary="The voice of an operator who took the call over: raw mu-law 8 kHz, 20 ms a "
+        "message, silence too.",
+        senders=(DESK,),
+        receivers=(AGENT,),
+    ),
     Channel(
         name="live.transcript",
         address="call.{call}.live.transcript",
@@ -156,38 +153,25 @@ _LINE = (
 )
 
 
-Sides = tuple[tuple[Role, ...], tuple[Role, ...]]
-"""Who asks, who answers."""
-
-
-def _request(
-    name: str,
-    address: str,
-    summary: str,
-    sides: Sides,
-    message: type[Struct] | None,
-    replies: tuple[type[Struct], ...],
-) -> Channel:
-    return Channel(
-        name=name,
-        address=address,
-        kind="request",
-        summary=summary,
-        senders=sides[0],
-        receivers=sides[1],
-        messages=(message,) if message else (),
-        replies=replies,
-    )
-
-
 _INGRESS_TO_AGENT: Sides = ((INGRESS,), (AGENT,))
-_STEERING = _request(
-    "command",
-    "call.{call}.command",
-    "Change a running call; a worker that does not hold it stays silent.",
-    ((DESK,), (AGENT,)),
-    commands.UpdateSession,
-    get_args(commands.Reply),
+_STEERING = (
+    request(
+        "command",
+        "call.{call}.command",
+        "Change a running call; a worker that does not hold it stays silent.",
+        ((DESK,), (AGENT,)),
+        get_args(commands.Command),
+        get_args(commands.Reply),
+    ),
+    request(
+        "listen",
+        "call.{call}.listen",
+        "Let the ear tracks of a call flow for the next seconds; the ingress that holds its line "
+        "answers.",
+        ((DESK, LISTENER), (INGRESS,)),
+        (line.Listen,),
+        get_args(line.ListenReply),
+    ),
 )
 _PLACEMENT = (
     Channel(
@@ -199,45 +183,53 @@ _PLACEMENT = (
         receivers=(INGRESS, AGENT, DESK),
         messages=(placement.AgentLoad,),
     ),
-    _request(
+    request(
         "agent.assign",
         "agent.{worker}.assign",
         "Hold this call.",
         _INGRESS_TO_AGENT,
-        placement.AssignCall,
+        (placement.AssignCall,),
         get_args(placement.AssignReply),
     ),
-    _request(
+    request(
         "agent.attach",
         "agent.{worker}.attach",
         "The call that you hold has a new line.",
         _INGRESS_TO_AGENT,
-        placement.AttachCall,
+        (placement.AttachCall,),
         get_args(placement.AssignReply),
     ),
-    _request(
+    request(
         "agent.prepare",
         "agent.{worker}.prepare",
         "Be ready to take this call over.",
         ((AGENT,), (AGENT,)),
-        placement.PrepareCall,
+        (placement.PrepareCall,),
         get_args(placement.PrepareReply),
     ),
-    _request(
+    request(
         "agent.ping",
         "agent.{worker}.ping",
         "Do you hold these calls?",
         _INGRESS_TO_AGENT,
-        placement.PingCalls,
+        (placement.PingCalls,),
         (placement.PingReply,),
     ),
-    _request(
+    request(
         "ingress.replay",
         "ingress.{ingress}.replay",
         "Ringed caller audio and keys of a span.",
         ((AGENT,), (INGRESS,)),
-        placement.ReplayRequest,
+        (placement.ReplayRequest,),
         (placement.Replay,),
+    ),
+    request(
+        "ingress.close",
+        "ingress.{ingress}.close",
+        "Close a leg with an intent: how browser calls are steered.",
+        ((WEBHOOKS,), (INGRESS,)),
+        (placement.CloseLeg,),
+        get_args(placement.CloseReply),
     ),
     Channel(
         name="ingress.alive",
@@ -260,24 +252,24 @@ def _verb(
     receiver: Role,
 ) -> Channel:
     summary = " ".join((message.__doc__ or "").replace(f"``{area}.{verb}``", "").split())
-    return _request(
+    return request(
         f"{area}.{verb}",
         f"{area}.{verb}",
         summary.lstrip(":. ") or f"The service {area}, {verb}.",
         (senders, (receiver,)),
-        message,
+        (message,),
         get_args(replies) or (replies,),
     )
 
 
 _DESK: tuple[Role, ...] = (DESK,)
 _SERVICES = (
-    _request(
+    request(
         "tools",
         "tools.{tool}",
         "A tool: the arguments as a JSON object in, a JSON object for the model out.",
         ((AGENT, DESK), (RUNNER, TOOLS)),
-        None,
+        (),
         (),
     ),
     _verb("todos", "list", todos.ListTodos, todos.TodoList, (DESK, AGENT), RUNNER),
@@ -297,6 +289,11 @@ _SERVICES = (
     _verb("calls", "hang_up", calls.HangUpCall, calls.CallReply, (DESK, AGENT, WEBHOOKS), WEBHOOKS),
     _verb("calls", "transfer", calls.TransferCall, calls.CallReply, (DESK, AGENT), WEBHOOKS),
     _verb("calls", "redirect", calls.RedirectCall, calls.CallReply, (DESK, AGENT), WEBHOOKS),
+    _verb("calls", "browser_phone", calls.BrowserPhone, calls.BrowserPhoneReply, _DESK, WEBHOOKS),
+    _verb("calls", "open_browser_call", calls.OpenBrowserCall, calls.OpenReply, _DESK, WEBHOOKS),
+    _verb(
+        "calls", "stream_ended", calls.BrowserStreamEnded, calls.StreamEndedReply, _DESK, WEBHOOKS
+    ),
     Channel(
         name="todo.changed",
         address="todo.{caller}.changed",

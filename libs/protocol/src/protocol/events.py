@@ -9,6 +9,7 @@ from protocol.agent_events import (
     Assigned,
     BargedIn,
     CallerAdmitted,
+    GivenBack,
     HandingOver,
     KeyPressed,
     LimitReached,
@@ -18,6 +19,7 @@ from protocol.agent_events import (
     PinAccepted,
     PinRejected,
     PinRequested,
+    RecordingStarted,
     ResponseEnded,
     ResponseTimed,
     Resumed,
@@ -25,12 +27,14 @@ from protocol.agent_events import (
     SessionLost,
     SessionOpened,
     SessionUpdated,
+    TakenOver,
     Tokens,
     ToolCalled,
     ToolReturned,
     TurnCommitted,
     TurnTranscribed,
     UsageReported,
+    Whispered,
 )
 from protocol.event_base import AgentEvent, Channel, EndReason, Event, Mode, ToolOutcome
 from protocol.ids import IngressId, ItemId, Leg, StreamId
@@ -41,13 +45,15 @@ from protocol.line import Intent
 
 class Ringing(Event, frozen=True, kw_only=True, tag="ringing"):
     """A new call. ``caller`` is the person and ``called`` our number, also where we placed the call
-    (``direction`` outbound). ``caller`` may be ``anonymous`` or a SIP address.
+    (``direction`` outbound). ``caller`` may be ``anonymous`` or a SIP address. ``operator``: who
+    opened a call from a browser.
     """
 
     caller: str
     called: str
     direction: str = "inbound"
     channel: Channel = "phone"
+    operator: str = ""
 
 
 class StatusChanged(Event, frozen=True, kw_only=True, tag="status_changed"):
@@ -152,6 +158,10 @@ class Heard(Event, frozen=True, kw_only=True, tag="heard"):
 
 
 class OperatorActed(Event, frozen=True, kw_only=True, tag="operator_acted"):
+    """Somebody at the desk did, or is about to do, something with this call: ``act`` is reveal,
+    listen, whisper, say, hang_up, transfer, change_mode, take_over, give_back.
+    """
+
     operator: str
     act: str
     detail: str = ""
@@ -192,6 +202,10 @@ WorkerEvent = (
     | CallerAdmitted
     | Resumed
     | SessionUpdated
+    | RecordingStarted
+    | TakenOver
+    | GivenBack
+    | Whispered
 )
 AnyEvent = WebhooksEvent | IngressEvent | WorkerEvent | OperatorActed
 
@@ -214,6 +228,7 @@ __all__ = [
     "DialEnded",
     "EndReason",
     "Event",
+    "GivenBack",
     "HandingOver",
     "Heard",
     "IngressEvent",
@@ -228,6 +243,7 @@ __all__ = [
     "PinAccepted",
     "PinRejected",
     "PinRequested",
+    "RecordingStarted",
     "Redirecting",
     "ResponseEnded",
     "ResponseTimed",
@@ -242,6 +258,7 @@ __all__ = [
     "StreamClosing",
     "StreamStarted",
     "StreamStopped",
+    "TakenOver",
     "Tokens",
     "ToolCalled",
     "ToolOutcome",
@@ -251,6 +268,7 @@ __all__ = [
     "TurnTranscribed",
     "UsageReported",
     "WebhooksEvent",
+    "Whispered",
     "WorkerEvent",
     "name_of",
 ]

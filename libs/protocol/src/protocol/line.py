@@ -90,6 +90,43 @@ class End(Struct, frozen=True):
     intent: Intent
 
 
+class OpenEar(Struct, frozen=True):
+    """From ``from_ms`` on the line the call may be listened to (the gate was passed); ``record``:
+    and is to be recorded. Told at the start of a conversation and again on every new leg.
+    """
+
+    from_ms: int
+    record: bool = False
+
+
+class Listen(Struct, frozen=True):
+    """Ask for the ear tracks of a call for the next ``LISTEN_S``; asked again while somebody
+    listens.
+    """
+
+    by: str
+
+
+class Listening(Struct, frozen=True, tag="listening"):
+    """The tracks flow; ``line_ms`` is where they begin."""
+
+    line_ms: int
+
+
+class NotNow(Struct, frozen=True, tag="not_now"):
+    """Nobody may listen yet: the caller stands at the gate."""
+
+
+ListenReply = Listening | NotNow
+LISTEN_S = 15.0
+"""Seconds that one ``Listen`` lasts."""
+Track = Literal["caller", "assistant"]
+EAR_MS = 200
+"""ms of audio in a message of an ear track, silence included; the last may be shorter."""
+LINE_MS_HEADER = "Trunkline-Line-Ms"
+"""Header of a message of an ear track: where on the line its first byte lies."""
+
+
 class LiveTranscript(Struct, frozen=True):
     """Partial words for screens: the text of the item so far. Lost ones do no harm."""
 

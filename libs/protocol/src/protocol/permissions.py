@@ -8,18 +8,20 @@ reply subject of what it was asked (``allow_responses``), and to no other.
 from msgspec import Struct
 
 from protocol.buckets import SPEECH
-from protocol.channels import AGENT, DESK, LISTENER, RUNNER, TOOLS, WEBHOOKS, Role, channels
-from protocol.streams import CALLS, HISTORY
+from protocol.channel import AGENT, DESK, LISTENER, RUNNER, TOOLS, WEBHOOKS, Role
+from protocol.channels import channels
+from protocol.streams import CALLS, HISTORY, RECORDINGS
 
 API = "$JS.API."
 DISCOVER = "$SRV.INFO"
+COUNTS = "$SRV.STATS"
 READERS: frozenset[Role] = frozenset({WEBHOOKS, "stream-ingress", AGENT, RUNNER, DESK, LISTENER})
 """Who reads the log, not only its live events."""
 CONSUMERS: frozenset[Role] = frozenset({DESK, LISTENER})
 """Who reads it through consumers of the stream."""
 EVENTS = "call.*.event.>"
 """Nobody publishes here: the stream does."""
-OWNS: dict[Role, tuple[str, ...]] = {WEBHOOKS: (CALLS.name, "KV_OUTBOUND")}
+OWNS: dict[Role, tuple[str, ...]] = {WEBHOOKS: (CALLS.name, RECORDINGS.name, "KV_OUTBOUND")}
 """Who makes and changes which streams; the others wait until they are there."""
 
 
@@ -50,6 +52,8 @@ def permissions(role: Role) -> Permissions:
         subscribe |= {"$SRV.>"}
     if role in (AGENT, DESK, LISTENER):
         publish |= {DISCOVER}
+    if role == DESK:
+        publish |= {COUNTS}
     if role in READERS:
         publish |= {f"{API}STREAM.INFO.{CALLS.name}", f"{API}STREAM.MSG.GET.{CALLS.name}"}
         publish |= {f"{API}DIRECT.GET.{CALLS.name}", f"{API}DIRECT.GET.{CALLS.name}.>"}
@@ -63,6 +67,8 @@ def permissions(role: Role) -> Permissions:
         publish |= {"$KV.OUTBOUND.>", f"{API}STREAM.MSG.GET.KV_OUTBOUND"}
     if role == DESK:  # forgetting a caller: everything of theirs goes, wherever it is
         publish |= {f"{API}STREAM.LIST", f"{API}STREAM.PURGE.{CALLS.name}", f"{API}STREAM.NAMES"}
+        publish |= {f"{API}STREAM.{verb}.{RECORDINGS.name}" for verb in ("INFO", "PURGE")}
+        publish |= {f"{API}DIRECT.GET.{RECORDINGS.name}", f"{API}DIRECT.GET.{RECORDINGS.name}.>"}
         for verb in ("STREAM.INFO", "STREAM.PURGE", "DIRECT.GET"):
             publish |= {f"{API}{verb}.KV_OUTBOUND"}
     if role == AGENT:

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from protocol.ids import CallId, Epoch, IngressId, Leg, WorkerId
-from protocol.line import Playhead
+from protocol.line import Intent, Playhead
 
 DeclineReason = Literal["full", "draining", "taken", "not_held", "failed"]
 
@@ -131,6 +131,31 @@ class Replay(Struct, frozen=True):
 
     audio: tuple[RingedAudio, ...]
     keys: tuple[RingedKey, ...]
+
+
+class CloseLeg(Struct, frozen=True):
+    """Request on ``ingress.<ingress>.close``: close this leg at once with this intent, as if its
+    agent had asked for it. How calls are steered that no REST API knows.
+    """
+
+    call: CallId
+    leg: Leg
+    intent: Intent
+
+
+class LegClosing(Struct, frozen=True, tag="closing"):
+    """The leg closes; the log will say so."""
+
+    leg: Leg
+
+
+class NoSuchLeg(Struct, frozen=True, tag="no_such_leg"):
+    """The leg is not open here, or not any more."""
+
+    leg: Leg
+
+
+CloseReply = LegClosing | NoSuchLeg
 
 
 class IngressAlive(Struct, frozen=True):

@@ -37,7 +37,17 @@ CALLS = StreamDefinition(
 one does not.
 """
 
-STREAMS = (CALLS,)
+RECORDINGS = StreamDefinition(
+    name="RECORDINGS",
+    subjects=(subjects.ALL_RECORDINGS,),
+    description="What was said and heard in recorded calls, by track",
+    max_age_s=30 * DAY_S,
+    max_bytes=1024**3,
+    duplicate_window_s=60,
+    republish=Republish("call.*.recording.*", "call.{{wildcard(1)}}.ear.{{wildcard(2)}}"),
+)
+
+STREAMS = (CALLS, RECORDINGS)
 
 HISTORY = "history"
 """The durable consumer of CALLS that all dashboards share; no outside reader may touch it."""

@@ -110,6 +110,47 @@ def command(call: CallId) -> str:
     return f"call.{call}.command"
 
 
+def operator_audio(call: CallId) -> str:
+    return f"call.{call}.operator.audio"
+
+
+# The ear: what was really said and heard.
+def out_ear(call: CallId, epoch: Epoch) -> str:
+    return f"call.{call}.out.{epoch}.ear"
+
+
+ALL_LISTEN = "call.*.listen"
+
+
+def listen(call: CallId) -> str:
+    return f"call.{call}.listen"
+
+
+def ear(call: CallId, track: str) -> str:
+    """Live audio of a track. Published here where nothing is recorded, else on ``recording``."""
+    return f"call.{call}.ear.{track}"
+
+
+def call_ear(call: CallId) -> str:
+    """Both tracks, live."""
+    return f"call.{call}.ear.*"
+
+
+ALL_RECORDINGS = "call.*.recording.*"
+
+
+def recording(call: CallId, track: str) -> str:
+    """Where a recorded call's track goes: into stream RECORDINGS, which republishes it as
+    ``ear``.
+    """
+    return f"call.{call}.recording.{track}"
+
+
+def call_recording(call: CallId) -> str:
+    """Filter for everything that is recorded of one call."""
+    return f"call.{call}.recording.*"
+
+
 # Placement.
 AGENTS_LOAD = "agents.load"
 
@@ -132,6 +173,10 @@ def agent_ping(worker: WorkerId) -> str:
 
 def ingress_replay(ingress: IngressId) -> str:
     return f"ingress.{ingress}.replay"
+
+
+def ingress_close(ingress: IngressId) -> str:
+    return f"ingress.{ingress}.close"
 
 
 ALL_INGRESS_ALIVE = "ingress.*.alive"

@@ -46,8 +46,8 @@ class Brief:
     facts: str
     """What the instructions say beside the profile's own words."""
 
-    def session_update(self, *, event_id: str = CONFIG_EVENT_ID) -> Command:
-        """The full ``session.update``."""
+    def session_update(self, *, event_id: str = CONFIG_EVENT_ID, answers: bool = True) -> Command:
+        """The full ``session.update``. ``answers``: turns are answered."""
         return session_update(
             instructions=self.instructions,
             voice=self.assistant.voice,
@@ -58,6 +58,7 @@ class Brief:
             tools=self.tools,
             max_output_tokens=self.assistant.max_output_tokens,
             event_id=event_id,
+            answers=answers,
         )
 
     def opened(self, session_id: str, generation: int) -> dict[str, Any]:

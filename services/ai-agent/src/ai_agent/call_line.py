@@ -2,6 +2,8 @@
 bytes without headers.
 """
 
+import contextlib
+
 from ai_agent import metrics
 from protocol import line, subjects
 from protocol.ids import CallId, Epoch, ItemId
@@ -22,6 +24,7 @@ class CallLine:
         self._call = call
         self._playing: ItemId | None = None
         self._ending: line.Intent | None = None
+        self._opened: line.OpenEar | None = None
         self.muted = False
         self.lost = False
         """Something for the caller was not sent: NATS was away, or the line was muted."""
@@ -38,6 +41,7 @@ class CallLine:
         self._done = subjects.out_done(call, epoch)
         self._clear = subjects.out_clear(call, epoch)
         self._end = subjects.out_end(call, epoch)
+        self._ear = subjects.out_ear(call, epoch)
 
     async def play(self, item_id: ItemId, audio: bytes) -> None:
         """Audio (mu-law) of an item; its name goes ahead when the item changes."""
@@ -79,6 +83,17 @@ class CallLine:
             self._ending = intent
             return
         await self._bus.publish(self._end, line.End(intent))
+
+    async def open_ear(self, opened: line.OpenEar) -> None:
+        """From now on the call may be listened to, or is to be recorded."""
+        self._opened = opened
+        await self.tell_ear()
+
+    async def tell_ear(self) -> None:
+        """Tell ingress so again, if it is so: it may be another one, or have missed it."""
+        if self._opened is not None and not self.muted:
+            with contextlib.suppress(NatsAway):
+                await self._bus.publish(self._ear, self._opened)
 
     def mute(self) -> None:
         """Fall silent: a successor may speak at any moment."""

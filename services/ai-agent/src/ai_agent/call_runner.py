@@ -11,24 +11,25 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Literal, TypeVar
 
-from ai_agent import admission, call_brief, metrics
+from ai_agent import admission, call_brief, metrics, recording
 from ai_agent.admission import Standing
-from ai_agent.dialogue import Dialogue
+from ai_agent.announce_stage import AnnounceStage
+from ai_agent.dialogue import ASKED, Dialogue
 from ai_agent.gate_stage import GateStage
 from ai_agent.held_call import HeldCall
 from ai_agent.keypad_effects import Passed, PromptName
 from ai_agent.listening import Listening
 from ai_agent.menu_stage import MenuStage
 from ai_agent.money import Money
+from ai_agent.orders import Orders
 from ai_agent.realtime.connection import SessionFailed
 from ai_agent.session import Session, opened
 from ai_agent.stage import Stage
 from ai_agent.steering import steered
 from ai_agent.talk import BUDGET
-from ai_agent.talk import NO_SESSION as NOT_OPEN
 from ai_agent.tool_calls import ToolCalls
 from ai_agent.worker import Worker
-from protocol import commands, line
+from protocol import line
 from protocol.call import CallState, fold
 from protocol.events import CallerAdmitted, LimitReached
 from protocol.ids import Epoch
@@ -42,6 +43,8 @@ _log = logging.get("call")
 
 T = TypeVar("T")
 NO_SESSION = "no session"
+LEADS: dict[str, PromptName | None] = {BUDGET: "budget", ASKED: None}
+"""What the menu says first, by the reason for it, where that is not a fault."""
 FLUSH_S = 2.0
 AGAIN_S = 0.2
 STANDINGS: dict[str, Literal["known", "guest", "refused"]] = {
@@ -58,6 +61,7 @@ class CallRunner:
         self._worker = worker
         self._held = HeldCall(worker, request, epoch)
         self._listening = Listening(self._held)
+        self._orders = Orders(self._held)
         self._tools = ToolCalls(
             worker.toolbox, request.call, self._held.event, lambda: self._held.outbox
         )
@@ -78,7 +82,7 @@ class CallRunner:
             async with (
                 held.tasks as tasks,
                 writing(self._worker.bus, held.id, tasks) as held.outbox,
-                steered(held, self._obey),
+                steered(held, self._orders.obey),
             ):
                 if held.epoch:
                     held.outbox.fence(held.epoch)
@@ -157,6 +161,9 @@ class CallRunner:
             with contextlib.suppress(NatsAway):
                 await held.end("refused")
             return None
+        if held.ended:
+            return None
+        self._orders.go_on(state.operator)
         assistant = held.brief.assistant
         if assistant.pin.required and state.pin_accepted_line_ms is None and not _passed(state):
             gate = GateStage(held, self._worker.speaker, state)
@@ -165,6 +172,7 @@ class CallRunner:
             held.passed_line_ms = passed.line_ms
             held.audio.forget()
         held.passed_line_ms = max(held.passed_line_ms, state.pin_accepted_line_ms or 0)
+        await self._tell_recorded(state)
         money = Money(self._worker.bus, assistant, call_usd=state.cost_usd)
         menu: MenuStage | None = None
         if (state.mode if state.mode in ("keypad", "conversation") else assistant.mode) == "keypad":
@@ -180,11 +188,13 @@ class CallRunner:
             if held.ended:
                 return None
             if not (assistant.menu or assistant.transfer.number):
-                return await self._give_up(why)
+                if not await self._given_back() or why == BUDGET:
+                    return await self._give_up(why)
+                continue  # the model may be well again
             if menu is not None and why.startswith(NO_SESSION):
                 await self._through(menu, menu.back())
             else:
-                menu = await self._keypad(why, "budget" if why == BUDGET else "keypad")
+                menu = await self._keypad(why, LEADS.get(why, "keypad"))
         return None
 
     async def _brief(self, state: CallState) -> Standing:
@@ -198,6 +208,24 @@ class CallRunner:
             brief = await call_brief.prepare(self._worker, state, loaded, standing)
             self._held.briefed(brief)
         return standing
+
+    async def _tell_recorded(self, state: CallState) -> None:
+        """Open the ear; who is recorded hears so before anything else, while a session opens."""
+        held = self._held
+        await recording.opened(held, state)
+        words = recording.announcement(held, state)
+        if words is None:
+            return
+        opening = held.tasks.isolate(self._open_early(), "early session")
+        stage = AnnounceStage(held, self._worker.speaker, words)
+        await self._through(stage, stage.run())
+        self._listening.put_back(stage.keys)
+        await asyncio.wait({opening})
+
+    async def _open_early(self) -> None:
+        if self._session is None and self._held.brief.assistant.mode == "conversation":
+            with contextlib.suppress(SessionFailed):
+                self._session = await opened(self._held)
 
     async def _keypad(
         self, reason: str, lead: PromptName | None, state: CallState | None = None
@@ -217,6 +245,16 @@ class CallRunner:
             return await self._through(dialogue, dialogue.run(back=back))
         except SessionFailed as error:
             return f"{NO_SESSION}: {error.reason}"
+
+    async def _given_back(self) -> bool:
+        """Wait until no operator speaks any more: as long as one does the caller is served. False
+        when none did.
+        """
+        if not self._held.floor.muted:
+            return False
+        for _ in iter(lambda: self._held.floor.muted and not self._held.ended, False):
+            await asyncio.sleep(AGAIN_S)
+        return not self._held.ended
 
     async def _through(self, stage: Stage, work: Awaitable[T]) -> T:
         self._held.stage = stage
@@ -246,12 +284,6 @@ class CallRunner:
         _log.error("call given up", call_id=self._held.id, reason=reason)
         with contextlib.suppress(NatsAway):
             await self._held.end("failed")
-
-    # -- commands
-
-    async def _obey(self, command: commands.Command) -> commands.Reply:
-        stage = self._held.stage
-        return await stage.update(command) if isinstance(stage, Dialogue) else NOT_OPEN
 
 
 def _passed(state: CallState) -> bool:

@@ -2,37 +2,50 @@
 is still open at the end (PURE). ``restore`` decides what follows from it.
 """
 
+import sys
 from collections.abc import Sequence
 
 from ai_agent import builtin_tools
+from ai_agent.operator_turn import ITEM
 from protocol.call import CallState, KeyPress, ToolUse
 from protocol.line import Intent, Playhead
+from protocol.steered import Aside, Takeover
 from protocol.utterance import Utterance, heard_words
 
 SLACK_MS = 60
 """An item of which no more than this is missing was heard: marks stand on frames."""
-NOT_OURS = ("local:", "voice_")
-"""Items that the model did not say: ingress's and the speaker's sentences."""
+NOT_OURS = ("local:", "voice_", ITEM)
+"""Items that the model did not say: ingress's, the speaker's and an operator's."""
 MASK = "•"
 INTENTS: dict[str, Intent] = {builtin_tools.END_CALL: "hangup", builtin_tools.TRANSFER: "transfer"}
 
-Entry = Utterance | ToolUse | KeyPress
+Entry = Utterance | ToolUse | KeyPress | Aside | Takeover
 
 
 def entries(state: CallState) -> list[Entry]:
-    """Utterances in their order; tool calls and keys behind what was begun before them."""
+    """Utterances in their order; everything else behind what was begun before it, a takeover where
+    it ended. Keys pressed while an operator spoke were for the operator.
+    """
     spoken = [u for u in state.utterances if not u.item_id.startswith(NOT_OURS)]
-    behind: dict[int, list[ToolUse | KeyPress]] = {}
-    acts: list[ToolUse | KeyPress] = [*state.tools, *(k for k in state.keys if k.digit != MASK)]
-    for act in sorted(acts, key=lambda a: a.sequence):
+    behind: dict[int, list[ToolUse | KeyPress | Aside | Takeover]] = {}
+    steered = state.steered
+    keys = [k for k in state.keys if k.digit != MASK and not steered.during(k.sequence)]
+    acts = [*state.tools, *keys, *steered.asides, *steered.takeovers]
+    for act in sorted(acts, key=_place):
         place = len(spoken)
-        while place > 0 and spoken[place - 1].sequence > act.sequence:
+        while place > 0 and spoken[place - 1].sequence > _place(act):
             place -= 1
         behind.setdefault(place, []).append(act)
     entries: list[Entry] = [*behind.get(0, ())]
     for place, utterance in enumerate(spoken, start=1):
         entries += [utterance, *behind.get(place, ())]
     return entries
+
+
+def _place(act: ToolUse | KeyPress | Aside | Takeover) -> int:
+    if isinstance(act, Takeover):
+        return act.until_sequence or sys.maxsize
+    return act.sequence
 
 
 class Story:
@@ -48,6 +61,8 @@ class Story:
         self.results: list[ToolUse] = []
         self.acted: list[ToolUse] = []
         self.begun = False
+        self.given_back = False
+        """An operator spoke last, and the assistant has not gone on yet."""
         self.sounded = False
         self.closing: Intent | None = None
         self.farewell = False
@@ -63,10 +78,14 @@ class Story:
         self.turns.clear()
         self.keys.clear()
         self.results.clear()
-        self.begun = False
+        self.begun = self.given_back = False
 
     def _take(self, entry: Entry) -> None:
         match entry:
+            case Aside():
+                self.entries.append((entry, ""))
+            case Takeover():
+                self._spoken_for(entry)
             case ToolUse():
                 self._called(entry)
             case KeyPress():
@@ -84,6 +103,20 @@ class Story:
             case Utterance():
                 self._said(entry)
 
+    def _spoken_for(self, takeover: Takeover) -> None:
+        """An operator spoke in the assistant's place: what was open then was theirs to answer. What
+        the caller said to one who still speaks may have to be heard again for its words.
+        """
+        turns = [] if takeover.until_sequence else list(self.turns)
+        self.settled()
+        self.turns = turns
+        self.closing = None
+        self._act = None
+        self.farewell = self._whole = self._barged = False
+        if takeover.until_sequence:
+            self.given_back = True
+            self.entries.append((takeover, ""))
+
     def _take_unwritten(self) -> None:
         """Audio of items that the log does not know yet: an answer was begun, without words."""
         known = {u.item_id for u in self._state.utterances}
@@ -95,6 +128,7 @@ class Story:
     def _stirred(self) -> None:
         """The caller did something: what was said before it is past."""
         self.begun, self.farewell, self._act = False, False, None
+        self.given_back = False
         self._whole = self._barged = False
         if self.closing == "hangup":  # "wait, one more thing"
             self.closing = None
@@ -103,7 +137,7 @@ class Story:
     def _called(self, use: ToolUse) -> None:
         self.turns.clear()
         self.keys.clear()
-        self.begun = False
+        self.begun = self.given_back = False
         self.acted.append(use)
         if use.returned_sequence:
             self.results.append(use)
@@ -119,6 +153,7 @@ class Story:
         if reached_ms == 0 and not spoken.barged and spoken.sequence > self._state.leg:
             return  # nobody heard any of it
         self.sounded = True
+        self.given_back = False
         self._barged = spoken.barged
         if spoken.barged:
             self._settle(spoken.sequence)

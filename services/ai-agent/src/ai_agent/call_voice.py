@@ -26,10 +26,14 @@ Quiet = Callable[[], Awaitable[None]]
 class CallVoice:
     """``quiet`` is awaited when everything that was asked for has been heard (or cannot be)."""
 
-    def __init__(self, held: HeldCall, speaker: Speaker, quiet: Quiet) -> None:
+    def __init__(
+        self, held: HeldCall, speaker: Speaker, quiet: Quiet, *, kind: str = "voice"
+    ) -> None:
+        """``kind``: how its items are named."""
         self._held = held
         self._speaker = speaker
         self._quiet = quiet
+        self._kind = kind
         self._queue: deque[tuple[Sentence, Sentence | None]] = deque()
         self._more = asyncio.Event()
         self._unheard: dict[ItemId, Sentence] = {}
@@ -109,7 +113,7 @@ class CallVoice:
             await self._quiet()
 
     async def _speak(self, sentence: Sentence) -> bool:
-        item = ItemId(self._held.new_name("voice"))
+        item = ItemId(self._held.new_name(self._kind))
         generation, size = self._generation, 0
         self._unheard[item] = sentence
         try:

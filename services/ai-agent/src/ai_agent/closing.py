@@ -21,6 +21,16 @@ class Closing:
         """The line will be closed, or has been."""
         return self._intent is not None
 
+    @property
+    def final(self) -> bool:
+        """It will be closed whatever anybody says, or has been."""
+        return self._final or self._closed
+
+    def lift(self) -> None:
+        """Somebody else speaks with the caller: take back what is not final."""
+        if not self.final:
+            self._intent = None
+
     def decide(self, intent: Intent, *, final: bool = False) -> None:
         """Close when nothing is left to say; ``final``: whatever the caller says."""
         self._intent = intent

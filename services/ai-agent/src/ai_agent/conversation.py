@@ -9,9 +9,10 @@ time.
 from collections.abc import Sequence
 
 from ai_agent.closing import Closing
-from ai_agent.effects import CallTool, Effect, GiveUp, Record, Tell
+from ai_agent.effects import CallTool, Effect, Tell
 from ai_agent.false_start import FalseStart
 from ai_agent.line_clock import LineClock
+from ai_agent.muting import Muting
 from ai_agent.realtime import commands
 from ai_agent.realtime import events as rt
 from ai_agent.recovery import GOODBYE, Recovery
@@ -19,16 +20,13 @@ from ai_agent.responses import Responses, told
 from ai_agent.restore import Restored
 from ai_agent.resumption import Interruption, Resumption
 from ai_agent.speech import AssistantSpeech
+from ai_agent.stopping import Stopping
 from ai_agent.turns import CallerTurns
 from protocol import line
-from protocol.events import KeyPressed, OutputStopped
 from protocol.ids import ItemId, ToolCallId
 
 ANSWER_WITHIN_MS = 4_000
 """After a turn the model must begin to answer within this time, or it is asked to."""
-STOPS = 2
-"""Items stopped for their words, in a row, before the model is given up."""
-INSTEAD = 'Say: "{words}" Say nothing else.'
 FILLER = "Say in at most six words that it takes a moment longer. Nothing else."
 
 
@@ -48,7 +46,8 @@ class Conversation:
             self._false_start, self._responses, self._speech, self._closing
         )
         self._recovery = Recovery(self._responses, self._speech, self._closing, self._resumption)
-        self._stops = 0
+        self.muting = Muting(self._responses, self._speech, self._closing, self._false_start)
+        self._stopping = Stopping(self._responses, self._speech, self._false_start)
         self._unanswered_since_ms: int | None = None
         self.clock = LineClock()
         self._turns = CallerTurns(
@@ -68,18 +67,28 @@ class Conversation:
     @property
     def engaged(self) -> bool:
         """Somebody speaks, or something is on its way: no silence to count."""
-        return self._gate.busy() or self._speech.unheard() or self._turns.speaking
+        sounds = self._gate.busy() or self._speech.unheard() or self._turns.speaking
+        return sounds or self.muting.on
+
+    @property
+    def free(self) -> bool:
+        """The model could be asked to say something now, and would talk over nobody."""
+        taken = self._gate.busy() or self._turns.speaking or self.muting.on
+        return not (taken or self._closing.decided or self._unanswered_since_ms is not None)
 
     @property
     def quiet(self) -> bool:
         """Nothing is owed or undecided either: the talk could go on in another session."""
         undecided = self._closing.decided or bool(self._false_start.cut)
+        if self.muting.on:
+            return not (undecided or self._turns.speaking)
         return not self.engaged and not undecided and self._unanswered_since_ms is None
 
     @property
     def waits(self) -> bool:
         """The model is to answer, and does not yet or not to the end."""
-        return self._gate.waits() or self._unanswered_since_ms is not None
+        unanswered = self._unanswered_since_ms is not None and not self.muting.on
+        return self._gate.waits() or unanswered
 
     def begin(
         self,
@@ -108,9 +117,9 @@ class Conversation:
         """Tell the model something as if the caller had said it at ``line_ms``, and let it answer:
         what is being said stops.
         """
-        self._stops = 0
+        self._stopping.forget()
         self._false_start.forget()
-        effects = self._hush(line_ms)
+        effects = self._stopping.hush(line_ms)
         effects.append(Tell(commands.user_text(text)))
         return effects + self._responses.want()
 
@@ -118,23 +127,17 @@ class Conversation:
         """Words of an item are not to be heard (``rule`` names why): all speech stops at once and
         the model says ``instead``. Nothing, when the item was cut before.
         """
-        self._false_start.forget()  # what is not to be heard is not gone on with either
-        response_id = self._speech.response_of(item_id)
-        if response_id is None or self._responses.dead(response_id):
-            return []
-        effects: list[Effect] = [Record(OutputStopped, {"item_id": item_id, "rule": rule})]
-        effects += self._hush()
-        self._responses.kill(response_id)
-        self._speech.stop(item_id)
-        self._stops += 1
-        if self._stops > STOPS:
-            return [*effects, GiveUp("the output check stopped every answer")]
-        words = INSTEAD.format(words=instead)
-        return effects + self._responses.want(words, tools=False)
+        return self._stopping.stop(item_id, rule, instead)
 
-    def _hush(self, line_ms: int | None = None) -> list[Effect]:
-        """Nothing that is being said is for the caller's ear any more."""
-        return self._responses.cancel() + self._speech.clear(line_ms)
+    def unmute(self, note: str) -> list[Effect]:
+        """It is the assistant's turn again; ``note`` tells it why."""
+        self._unanswered_since_ms = None
+        self._turns.taken()
+        return self.muting.end(note, caller_speaks=self._turns.speaking)
+
+    def dictate(self, words: str, metadata: dict[str, str]) -> list[Effect]:
+        """Let the model say what ``words`` (an instruction) holds; ask for it when ``free``."""
+        return self._responses.want(words, tools=False, metadata=metadata)
 
     def resume(self, why: Interruption, item_id: ItemId, heard: str) -> list[Effect]:
         """Let the model go on with what it said in ``item_id``: the caller did not hear the rest,
@@ -144,6 +147,8 @@ class Conversation:
 
     def close(self, words: str, intent: line.Intent) -> list[Effect]:
         """End the call: the model says ``words`` (an instruction), then the line is closed."""
+        if self.muting.on:
+            return self.muting.close(intent)
         self._false_start.forget()
         self._closing.decide(intent, final=True)
         return self._responses.want(words, tools=False)
@@ -151,9 +156,6 @@ class Conversation:
     def note(self, text: str) -> list[Effect]:
         """Let the model know something without an answer."""
         return [Tell(commands.system_text(text))]
-
-    def on_key(self, key: line.Dtmf) -> list[Effect]:
-        return [Record(KeyPressed, {"digit": key.digit, "line_ms": key.line_ms})]
 
     def on_tool_slow(self) -> list[Effect]:
         """A tool takes long: a word of patience, unless the model speaks anyway."""
@@ -169,7 +171,7 @@ class Conversation:
         """
         effects: list[Effect] = [Tell(commands.tool_output(tool_call_id, output))]
         asking = self._callers.pop(tool_call_id, "")
-        if closing is None:
+        if closing is None or self.muting.on:
             return effects + told(self._gate.output_sent(tool_call_id))
         self._false_start.forget()
         self._closing.decide(closing)
@@ -183,7 +185,8 @@ class Conversation:
         """Called a few times a second: a turn that nothing answers is silence on the line."""
         effects = self._after_noise(now_ms) + self._recovery.on_tick(now_ms)
         since = self._unanswered_since_ms
-        if since is None or now_ms - since < ANSWER_WITHIN_MS or self._gate.busy():
+        waits = self.muting.on or self._gate.busy()
+        if since is None or now_ms - since < ANSWER_WITHIN_MS or waits:
             return effects
         self._unanswered_since_ms = None
         return effects + self._responses.want()
@@ -220,7 +223,7 @@ class Conversation:
                 self._false_start.stopped(ItemId(event.item_id), now_ms)
             case rt.Committed():
                 self._unanswered_since_ms = now_ms
-                self._stops = 0
+                self._stopping.forget()
                 self._false_start.committed(ItemId(event.item_id))
                 return self._turns.committed(event)
             case rt.TranscriptionDelta() | rt.TranscriptionCompleted() | rt.TranscriptionFailed():
@@ -229,9 +232,11 @@ class Conversation:
             case rt.ItemAdded():
                 self._item_added(event)
             case rt.ResponseCreated():
-                self._unanswered_since_ms = None
+                if not self.muting.on:
+                    self._unanswered_since_ms = None
                 self._gate.created(event.response.id)
-                if self._false_start.again and self._turns.speaking:
+                over = self._false_start.again and self._turns.speaking
+                if over or self.muting.on:
                     return self._resumption.drop(event.response.id)  # it would talk over the caller
             case rt.OutputItemAdded():
                 if event.item.type == "message":

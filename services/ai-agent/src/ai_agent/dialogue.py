@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 
 from ai_agent import metrics, retelling
+from ai_agent.dictation import Dictation
 from ai_agent.held_call import HeldCall
 from ai_agent.money import Money
 from ai_agent.playheads import Playheads
@@ -17,11 +18,14 @@ from ai_agent.realtime.connection import SessionFailed
 from ai_agent.restore import Restored, restore
 from ai_agent.ring_replay import RING_MS
 from ai_agent.session import FIRST_TRIES, TRIES, Ended, Session, opened, reopened
-from ai_agent.talk import NO_SESSION, Talk
+from ai_agent.stage import DONE, ENDING
+from ai_agent.talk import Talk
+from ai_agent.talk_orders import NO_SESSION
 from ai_agent.tool_calls import ToolCalls
 from protocol import commands, line
 from protocol.call import CallState
-from protocol.events import ModeChanged, SessionLost, SessionOpened
+from protocol.commands import Refused, Reply
+from protocol.events import Mode, ModeChanged, SessionLost, SessionOpened, Whispered
 from runtime import clock, logging
 
 _log = logging.get("dialogue")
@@ -32,6 +36,11 @@ LOSSES_MS = 30_000
 POLL_S = 0.05
 AGAIN_S = 5.0
 KEYS_KEPT = 32
+WRITE_S = 0.8
+"""How long the log may take for a whisper before it is refused."""
+NOT_WRITTEN = Refused("not_applied", "the log does not answer: the assistant was not told")
+ASKED = "an operator asked for it"
+"""Why a conversation gives way to the keypad."""
 
 ReadState = Callable[[], Awaitable[CallState]]
 
@@ -55,6 +64,7 @@ class Dialogue:
         self._read = read
         self._next = session
         self._playheads = Playheads(held.request.items)
+        self._dictation = Dictation()
         self._talk: Talk | None = None
         self._keys: deque[line.Dtmf] = deque(maxlen=KEYS_KEPT)
         self._lost_ms: deque[int] = deque(maxlen=LOSSES)
@@ -107,9 +117,68 @@ class Dialogue:
             await self._talk.on_line_moved(ledger)
         self._playheads.lost()
 
-    async def update(self, wanted: commands.UpdateSession) -> commands.Reply:
+    # -- commands
+
+    async def update(self, wanted: commands.UpdateSession) -> Reply:
         """Give the open session other instructions or tools. Raises StaleWriter."""
-        return NO_SESSION if self._talk is None else await self._talk.update(wanted)
+        return NO_SESSION if self._talk is None else await self._talk.orders.update(wanted)
+
+    async def whisper(self, by: str, text: str) -> Reply:
+        """Tell the model something, once it is in the log. Raises StaleWriter."""
+        talk = self._open
+        if talk is None:
+            return NO_SESSION
+        if await self._held.written(Whispered, {"by": by, "text": text}, WRITE_S) is None:
+            return NOT_WRITTEN
+        if talk is self._open:  # a later session is told by the log
+            await talk.orders.note(text)
+        return DONE
+
+    async def say(self, text: str) -> Reply:
+        return NO_SESSION if self._open is None else await self._open.orders.say(text)
+
+    async def hang_up(self) -> Reply:
+        if self._open is None:
+            await self._held.end("hangup")
+        else:
+            await self._open.orders.hang_up()
+        return DONE
+
+    async def transfer(self) -> Reply:
+        if self._open is not None:
+            return await self._open.orders.transfer()
+        await self._held.end("transfer")
+        return DONE
+
+    async def change_mode(self, mode: Mode) -> Reply:
+        talk = self._open
+        if mode == "conversation":
+            return DONE
+        if not self._held.brief.assistant.menu:
+            return Refused("not_allowed", "the assistant of this call has no menu")
+        if talk is None:
+            return NO_SESSION
+        if talk.orders.final:
+            return ENDING
+        await talk.orders.mute()
+        talk.end(Ended("given_up", ASKED))
+        return DONE
+
+    def refuses_operator(self) -> Refused | None:
+        return ENDING if self._open is not None and self._open.orders.final else None
+
+    async def muted(self) -> None:
+        if self._open is not None:
+            await self._open.orders.mute()
+
+    async def unmuted(self) -> None:
+        if self._open is not None:
+            await self._open.unmute()
+
+    @property
+    def _open(self) -> Talk | None:
+        """The talk, if it hears of what happens."""
+        return self._talk if self._talk is not None and self._talk.begun else None
 
     # -- sessions
 
@@ -132,7 +201,15 @@ class Dialogue:
                 fields = {"mode": "conversation", "reason": "session ready"}
                 held.record(ModeChanged, fields)
             held.record(SessionOpened, held.brief.opened(session.model.session.id, generation))
-            talk = Talk(held, self._tools, self._money, self._playheads, found, in_words=in_words)
+            talk = Talk(
+                held,
+                self._tools,
+                self._money,
+                self._playheads,
+                found,
+                self._dictation,
+                in_words=in_words,
+            )
             if not self._talked_before:
                 self._talked_before = True
                 waited_ms = clock.monotonic_ms() - held.began_ms

@@ -9,12 +9,15 @@ from ai_agent.gate import Gate
 from ai_agent.held_call import HeldCall
 from ai_agent.keypad_effects import GateEffect, Passed, Refused, SayPrompt, StopSpeech, Verify
 from ai_agent.prompts import prompt
+from ai_agent.speaker.sentence import Sentence
 from ai_agent.speaker.speaker import Speaker
-from protocol import line, subjects
+from ai_agent.stage import AT_THE_GATE, DONE
+from protocol import commands, line, subjects
 from protocol.call import CallState
 from protocol.callers import PinStanding, PinState, PinVerdict, VerifyPin
+from protocol.commands import Reply
 from protocol.errors import DecodeError
-from protocol.events import ModeChanged
+from protocol.events import Mode, ModeChanged
 from protocol.ids import new_event_id
 from runtime import clock, errors, logging
 from runtime.tasks import Tasks
@@ -39,6 +42,7 @@ class GateStage:
         self._voice = CallVoice(held, speaker, self._quiet)
         self._passed: asyncio.Future[Passed | Refused] = asyncio.get_running_loop().create_future()
         self._tasks = Tasks("gate")
+        self._leaving = False  # an operator has ended it
 
     async def run(self) -> Passed | Refused:
         """The gate from its first prompt to its end."""
@@ -52,6 +56,7 @@ class GateStage:
             ended = await asyncio.shield(self._passed)
             if isinstance(ended, Refused):
                 self._voice.end("hangup")
+            if isinstance(ended, Refused) or self._leaving:
                 await asyncio.Event().wait()  # its voice says goodbye; the call's end ends it
             await self._voice.drained(WORDS_S)
             return ended
@@ -79,6 +84,36 @@ class GateStage:
     async def on_cleared(self, cleared: line.Cleared) -> None:
         pass
 
+    # -- commands
+
+    async def say(self, text: str) -> Reply:
+        return AT_THE_GATE
+
+    async def hang_up(self) -> Reply:
+        self._leaving = True
+        self._voice.end("hangup")
+        return DONE
+
+    async def transfer(self) -> Reply:
+        self._leaving = True
+        self._voice.say(Sentence.fixed("transferring", self._held.brief.assistant.language))
+        self._voice.end("transfer")
+        return DONE
+
+    async def change_mode(self, mode: Mode) -> Reply:
+        return AT_THE_GATE
+
+    def refuses_operator(self) -> commands.Refused | None:
+        return AT_THE_GATE
+
+    async def muted(self) -> None:
+        pass  # no operator speaks at the gate
+
+    async def unmuted(self) -> None:
+        pass
+
+    # -- within
+
     async def _quiet(self) -> None:
         await self._perform(self._gate.on_heard(clock.monotonic_ms()))
 
@@ -88,6 +123,8 @@ class GateStage:
             await self._perform(self._gate.on_tick(clock.monotonic_ms()))
 
     async def _perform(self, effects: Sequence[GateEffect]) -> None:
+        if self._leaving:
+            effects = [effect for effect in effects if isinstance(effect, Record)]
         for effect in effects:
             match effect:
                 case SayPrompt():

@@ -9,14 +9,16 @@ from typing import Any
 from ai_agent.call_brief import Brief
 from ai_agent.call_line import CallLine
 from ai_agent.caller_audio import CallerAudio
+from ai_agent.operator_turn import ITEM, OperatorTurn
 from ai_agent.stage import Stage
 from ai_agent.watch import Watch
 from ai_agent.worker import Worker
 from protocol import line
 from protocol.events import AgentEvent, AnyEvent
-from protocol.ids import CallId, Epoch, new_event_id
+from protocol.ids import CallId, Epoch, ItemId, new_event_id
 from protocol.placement import AssignCall
 from runtime import clock
+from runtime.errors import NatsAway, Refused
 from runtime.outbox import Outbox
 from runtime.tasks import Tasks
 
@@ -44,6 +46,8 @@ class HeldCall:
         )
         self.outbox = Outbox(worker.bus, request.call)
         self.tasks = Tasks("call")
+        self.floor = OperatorTurn(self._operator_item)
+        """Whether an operator speaks in the assistant's place."""
         self.stage: Stage | None = None
         """Who listens to the caller now; None before the first stage."""
         self.began_ms = clock.monotonic_ms()
@@ -78,11 +82,16 @@ class HeldCall:
 
     def quiet(self) -> bool:
         """Another worker could take the call now without the caller noticing."""
+        if self.floor.muted:
+            return not self.ended and self.floor.quiet(clock.monotonic_ms())
         return self.stage is not None and not self.ended and self.stage.quiet()
 
     def new_name(self, kind: str) -> str:
         """A name that no other stage of this call uses: the line drops audio of a known item."""
         return f"{kind}_{self.epoch}_{next(self._numbers)}"
+
+    def _operator_item(self) -> ItemId:
+        return ItemId(f"{ITEM}{self.epoch}_{next(self._numbers)}")
 
     def event(self, kind: type[AgentEvent], fields: dict[str, Any]) -> AnyEvent:
         """An event of this call, stamped."""
@@ -101,6 +110,19 @@ class HeldCall:
     def record(self, kind: type[AgentEvent], fields: dict[str, Any]) -> None:
         """Write an event to the log, in order, without waiting."""
         self.outbox.append(self.event(kind, fields))
+
+    async def written(
+        self, kind: type[AgentEvent], fields: dict[str, Any], timeout: float
+    ) -> int | None:
+        """Write an event; its sequence, or None when the log did not take it within ``timeout``
+        seconds. Raises StaleWriter.
+        """
+        done = self.outbox.append(self.event(kind, fields))
+        await asyncio.wait({done}, timeout=timeout)
+        try:
+            return done.result() if done.done() else None
+        except (NatsAway, Refused):
+            return None
 
     async def end(self, intent: line.Intent) -> None:
         """Close the line once what was said has been heard; the call's stages are over."""

@@ -106,7 +106,7 @@ class TryConversation(Struct, frozen=True):
 class HangUp(Struct, frozen=True):
     """End the call once what was said has been heard."""
 
-    reason: Literal["silence"]
+    reason: Literal["silence", "operator"]
 
 
 GateEffect = SayPrompt | StopSpeech | Verify | Record | Passed | Refused

@@ -72,6 +72,10 @@ class Keys:
             self._lost = True
         return effects
 
+    def forget(self) -> None:
+        """What was typed so far was for somebody else."""
+        self._typed, self._lost = "", False
+
     def on_tick(self, now_ms: int) -> list[KeysEffect]:
         """Time passes: call it a few times a second."""
         if not self._typed:

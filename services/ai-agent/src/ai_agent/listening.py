@@ -72,6 +72,7 @@ class Listening:
         self._catch_up(moved.ring_from_ms)
         # The new line is heard before the old one is let go: at no time is there none.
         self._subscribed = await self._subscribe(moved.leg)
+        await held.line.tell_ear()
         if old is not None:
             await old.stop()
         _log.info("line moved", call_id=held.id, leg=moved.leg, previous_leg=before)
@@ -79,14 +80,19 @@ class Listening:
 
     async def regained(self) -> None:
         """The stage learns of it if something for the caller was lost."""
-        if self._held.line.regained() and self._held.stage is not None:
-            await self._held.stage.on_line_moved(())
+        await self._held.line.tell_ear()
+        if self._held.line.regained():
+            await self._lost(())
 
     def early_keys(self, from_ms: int) -> list[line.Dtmf]:
         """Keys that were pressed at ``from_ms`` or later, before there was a stage; once."""
         found = [key for key in self._early if key.line_ms >= from_ms]
         self._early.clear()
         return found
+
+    def put_back(self, keys: list[line.Dtmf]) -> None:
+        """Keys that a stage got and that are for the next one."""
+        self._early.extend(keys)
 
     async def stop(self) -> None:
         """Hear nothing any more."""
@@ -187,8 +193,16 @@ class Listening:
     async def _tell_moved(self, before: Leg) -> None:
         ledger = await self._ledger(before)
         self._held.line.regained()
-        if self._held.stage is not None:
-            await self._held.stage.on_line_moved(ledger)
+        await self._lost(ledger)
+
+    async def _lost(self, ledger: tuple[Playhead, ...]) -> None:
+        """What was under way to the caller is gone."""
+        held = self._held
+        voice = held.floor.on_line_moved()
+        if voice is not None:
+            await held.line.done(voice)
+        if held.stage is not None:
+            await held.stage.on_line_moved(ledger)
 
     async def _ledger(self, leg: Leg) -> tuple[Playhead, ...]:
         """How far the caller heard what was said on ``leg``, if its ingress had last words."""

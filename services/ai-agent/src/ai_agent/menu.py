@@ -65,7 +65,8 @@ class Menu:
         self._speaks_until_ms: int | None = None
         self._answered_ms: int | None = None
         self._answering = False
-        self._gone: Literal["", "human", "silence"] = ""
+        self._paused = False
+        self._gone: Literal["", "human", "silence", "operator"] = ""
 
     @property
     def done(self) -> bool:
@@ -73,10 +74,52 @@ class Menu:
         return bool(self._gone)
 
     @property
+    def paused(self) -> bool:
+        """Somebody else speaks with the caller."""
+        return self._paused
+
+    @property
     def quiet(self) -> bool:
         """Nothing is said, waited for or over: another worker could go on here."""
         waits = self._speaks_until_ms is not None or self._running is not None or self._trying
         return not waits and not self._gone
+
+    # -- operators
+
+    def say(self, text: str, now_ms: int) -> list[MenuEffect]:
+        """Speak ``text`` after what is being said; nothing is left of it for long."""
+        self._speak(now_ms, text)
+        return [SayText(text, personal=True)]
+
+    def hang_up(self) -> list[MenuEffect]:
+        """End the call once what is being said was heard."""
+        self._gone = "operator"
+        return [HangUp("operator")]
+
+    def transfer(self, *, announced: bool) -> list[MenuEffect]:
+        """Put the caller through; ``announced``: they know."""
+        self._gone = "human"
+        return [CallHuman()] if announced else [SayPrompt("transferring"), CallHuman()]
+
+    def to_assistant(self, now_ms: int) -> list[MenuEffect]:
+        """As if the caller had asked for the assistant, who must be there."""
+        if self._trying:
+            return []
+        return [*self._stop(now_ms), *self._try(now_ms)]
+
+    def pause(self, now_ms: int) -> list[MenuEffect]:
+        """Somebody else speaks with the caller: say nothing, let keys come to nothing but the
+        log.
+        """
+        self._paused = True
+        self._next = None
+        return self._stop(now_ms)
+
+    def resume(self, now_ms: int) -> list[MenuEffect]:
+        """The caller is the menu's again: the choices."""
+        self._paused = False
+        self._quiet.stirred(now_ms)
+        return self._tell(now_ms)
 
     # -- from the runner
 
@@ -113,7 +156,7 @@ class Menu:
         self._quiet.stirred(now_ms)
         self._answered_ms = None
         pressed = Record(KeyPressed, {"digit": key.digit, "line_ms": key.line_ms})
-        if self._trying:
+        if self._trying or self._paused:
             return [pressed]
         if self._running is not None:
             self._next = key.digit
@@ -128,6 +171,8 @@ class Menu:
         if self._gone or item is None or run != self._runs:
             return []
         self._running = None
+        if self._paused:
+            return []
         if self._next is not None:
             pressed, self._next = self._next, None
             return [*self._stop(now_ms), *self._act(pressed, now_ms)]
@@ -151,7 +196,7 @@ class Menu:
 
     def on_tick(self, now_ms: int) -> list[MenuEffect]:
         """Time passes: call it a few times a second."""
-        if self._gone:
+        if self._gone or self._paused:
             return []
         if self._speaks_until_ms is not None and now_ms >= self._speaks_until_ms:
             self.on_heard(now_ms)
@@ -179,11 +224,14 @@ class Menu:
             self._gone = "human"
             return [SayPrompt("transferring"), CallHuman()]
         if key == self._back and self.assistant:
-            self._trying = True
-            self._speak(now_ms, menu_words.ONE_MOMENT)
-            self._wait(now_ms)
-            return [SayText(menu_words.ONE_MOMENT), TryConversation()]
+            return self._try(now_ms)
         return self._tell(now_ms, "keypad_unknown_key")
+
+    def _try(self, now_ms: int) -> list[MenuEffect]:
+        self._trying = True
+        self._speak(now_ms, menu_words.ONE_MOMENT)
+        self._wait(now_ms)
+        return [SayText(menu_words.ONE_MOMENT), TryConversation()]
 
     def _silence(self, now_ms: int) -> list[MenuEffect]:
         effects: list[MenuEffect] = []
@@ -200,6 +248,8 @@ class Menu:
 
     def _tell(self, now_ms: int, lead: PromptName | None = None) -> list[MenuEffect]:
         """The choices, after a fixed sentence."""
+        if self._paused:
+            return []
         items = list(self._items.values())
         back = self._back if self.assistant else ""
         choices = menu_words.choices(items, human=self.human, assistant_key=back)

@@ -25,10 +25,12 @@ from ai_agent.menu import Menu
 from ai_agent.prompts import prompt
 from ai_agent.speaker.sentence import Sentence
 from ai_agent.speaker.speaker import Speaker
+from ai_agent.stage import DONE, ENDING
 from ai_agent.tool_calls import Done, ToolCalls
 from protocol import line
 from protocol.call import CallState, ToolUse
-from protocol.events import ModeChanged
+from protocol.commands import Refused, Reply
+from protocol.events import Mode, ModeChanged
 from protocol.ids import ItemId, ToolCallId
 from runtime import clock
 from runtime.assistant import somebody_there
@@ -80,6 +82,8 @@ class MenuStage:
         that of a call which may have been in the menu before.
         """
         now = clock.monotonic_ms()
+        if self._held.floor.muted:
+            self._menu.pause(now)
         if state is None or state.mode != "keypad":
             self._held.record(ModeChanged, {"mode": "keypad", "reason": reason})
             return await self._go(self._menu.start(now, lead))
@@ -115,6 +119,47 @@ class MenuStage:
 
     async def on_cleared(self, cleared: line.Cleared) -> None:
         pass
+
+    # -- commands
+
+    async def say(self, text: str) -> Reply:
+        if self._menu.done:
+            return ENDING
+        await self._perform(self._menu.say(text, clock.monotonic_ms()))
+        return DONE
+
+    async def hang_up(self) -> Reply:
+        await self._perform(self._menu.hang_up())
+        return DONE
+
+    async def transfer(self) -> Reply:
+        if self._menu.done:
+            return ENDING
+        await self._perform(self._menu.transfer(announced=self._menu.paused))
+        return DONE
+
+    async def change_mode(self, mode: Mode) -> Reply:
+        if mode == "keypad":
+            return DONE
+        if self._menu.done:
+            return ENDING
+        if not self._menu.assistant:
+            why = "the model is not to be had in this call: its budget is spent, or it has none"
+            return Refused("not_allowed", why)
+        await self._perform(self._menu.to_assistant(clock.monotonic_ms()))
+        return DONE
+
+    def refuses_operator(self) -> Refused | None:
+        return ENDING if self._menu.done else None
+
+    async def muted(self) -> None:
+        self._menu.pause(clock.monotonic_ms())
+        await self._voice.stop()
+
+    async def unmuted(self) -> None:
+        await self._perform(self._menu.resume(clock.monotonic_ms()))
+
+    # -- within
 
     async def _quiet(self) -> None:
         await self._perform(self._menu.on_heard(clock.monotonic_ms()))

@@ -21,6 +21,8 @@ class ResponseGate:
 
     def __init__(self) -> None:
         self.active: str | None = None
+        self.muted = False
+        """Nothing is asked for, and what is wanted meanwhile is dropped."""
         self._asked = False
         self._pending: list[Command] = []
         self._last_asked: Command | None = None
@@ -28,9 +30,27 @@ class ResponseGate:
         self._sent: set[ToolCallId] = set()
         self._accepted: set[ToolCallId] = set()
 
-    def want(self, instructions: str | None = None, *, tools: bool = True) -> list[Command]:
+    def want(
+        self,
+        instructions: str | None = None,
+        *,
+        tools: bool = True,
+        metadata: dict[str, str] | None = None,
+    ) -> list[Command]:
         """Ask for a response now or as soon as the gate is free."""
-        self._pending.append(create_response(instructions, tools=tools))
+        if not self.muted:
+            self._pending.append(create_response(instructions, tools=tools, metadata=metadata))
+        return self._next()
+
+    def mute(self) -> None:
+        """Ask for nothing until ``unmute``; what was wanted is dropped, what runs goes on."""
+        self.muted = True
+        self._pending.clear()
+        self._last_asked = None
+
+    def unmute(self) -> list[Command]:
+        """Ask again, at once for the answer to outputs that came meanwhile."""
+        self.muted = False
         return self._next()
 
     def tool_started(self, tool_call_id: ToolCallId) -> bool:
@@ -89,12 +109,14 @@ class ResponseGate:
         return self._asked or self.active == UNKNOWN
 
     def busy(self) -> bool:
-        """A response runs, is asked for or due, or a tool works."""
+        """A response runs, is asked for or due, or a tool works; while muted nothing is due."""
+        if self.muted:
+            return self.waits()
         due = self._asked or bool(self._pending) or bool(self._running) or bool(self._sent)
         return self.active is not None or due
 
     def _next(self) -> list[Command]:
-        if self.active is not None or self._asked:
+        if self.active is not None or self._asked or self.muted:
             return []
         if self._pending:
             command = self._last_asked = self._pending.pop(0)

@@ -37,9 +37,15 @@ class Responses:
         self._failures = 0
         self.gate = ResponseGate()
 
-    def want(self, instructions: str | None = None, *, tools: bool = True) -> list[Effect]:
+    def want(
+        self,
+        instructions: str | None = None,
+        *,
+        tools: bool = True,
+        metadata: dict[str, str] | None = None,
+    ) -> list[Effect]:
         """Ask for one now, or as soon as none runs."""
-        return told(self.gate.want(instructions, tools=tools))
+        return told(self.gate.want(instructions, tools=tools, metadata=metadata))
 
     def dead(self, response_id: str) -> bool:
         """Nothing more of it is for the caller."""

@@ -5,15 +5,18 @@ turn of the caller that was acted on or answered is told as text and never heard
 nothing answered is heard again from ingress's ring; an answer that the loss cut goes on.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct, structs
 
+from ai_agent import asides
 from ai_agent.call_story import Story
 from protocol.call import CallState, KeyPress, ToolUse
 from protocol.ids import ItemId
 from protocol.line import Intent, Playhead
+from protocol.steered import Aside, Takeover
 from protocol.utterance import Utterance
 
 TOLD = 120
@@ -50,11 +53,17 @@ class Lost(Struct, frozen=True):
     """A turn of which neither the words nor the audio are left."""
 
 
+class Noted(Struct, frozen=True):
+    """What the model was told beside the conversation."""
+
+    text: str
+
+
 class CutOff(Struct, frozen=True):
     """What was being said last was cut by the loss, not by the caller."""
 
 
-Told = Words | Called | Pressed | Lost | CutOff
+Told = Words | Called | Pressed | Lost | Noted | CutOff
 
 
 class Restored(Struct, frozen=True):
@@ -62,7 +71,7 @@ class Restored(Struct, frozen=True):
     but nothing came of them; later ones than ``keys_until_ms`` are not in the log yet.
     ``done``: tool calls since the caller's last turn; if the model wants them again, they were
     made. ``replay_from_ms``: line time from which the caller is heard. ``closing``: how the line
-    was about to be closed, after what is owed.
+    was about to be closed, after what is owed. ``operator``: one speaks in the assistant's place.
     """
 
     told: tuple[Told, ...] = ()
@@ -73,6 +82,7 @@ class Restored(Struct, frozen=True):
     replay_from_ms: int = 0
     owed: Owed = "nothing"
     closing: Intent | None = None
+    operator: bool = False
 
 
 def restore(
@@ -95,22 +105,24 @@ def restore(
 
 def _decide(state: CallState, story: Story, ring_from_ms: int) -> Restored:
     pending = tuple(use for use in state.tools if not use.returned_sequence)
-    again = _heard_again(story, ring_from_ms)
+    operator = bool(state.operator)
+    again = _heard_again(story, ring_from_ms, operator=operator)
     owed: Owed = "nothing"
-    if again:
+    if operator:
+        pass
+    elif again:
         owed = "hear"
     elif story.closing:
         owed = "nothing" if story.farewell else "answer"
     elif story.begun:
         owed = "go_on"
-    elif story.turns or (story.results and not pending):
+    elif story.turns or story.given_back or (story.results and not pending):
         owed = "answer"
     elif not (story.sounded or story.entries or pending):
         owed = "greet"
     ids = {turn.item_id for turn in again}
-    told = _told(story, ids)
-    # A call whose output is still to come must be known, however long ago it was made.
-    early = [t for t in told[:-TOLD] if isinstance(t, Called) and not t.use.returned_sequence]
+    told = _told(story, ids, operator=operator)
+    early = [t for t in told[:-TOLD] if _lasting(t)]
     end = [CutOff()] if owed == "go_on" else []
     return Restored(
         told=(*early, *told[-TOLD:], *end),
@@ -120,14 +132,24 @@ def _decide(state: CallState, story: Story, ring_from_ms: int) -> Restored:
         done=tuple(story.acted),
         replay_from_ms=max(_settled_ms(state, story, ids), again[0].from_ms if again else 0),
         owed=owed,
-        closing=story.closing,
+        closing=None if operator else story.closing,
+        operator=operator,
     )
 
 
-def _heard_again(story: Story, ring_from_ms: int) -> list[Utterance]:
+def _lasting(told: Told) -> bool:
+    """It must be known however long ago it was: a call whose output is still to come, a note."""
+    return isinstance(told, Noted) or (isinstance(told, Called) and not told.use.returned_sequence)
+
+
+def _heard_again(story: Story, ring_from_ms: int, *, operator: bool) -> list[Utterance]:
     """The open turns that are replayed: those that the ring holds, unless their answer was begun
-    and can go on from their words.
+    and can go on from their words. To an operator who speaks nobody owes an answer: only the last
+    ones without words are heard again, to be written down.
     """
+    if operator:
+        wordless = list(itertools.takewhile(lambda t: not t.text.strip(), reversed(story.turns)))
+        return [turn for turn in reversed(wordless) if turn.to_ms > ring_from_ms]
     if story.begun and all(turn.text.strip() for turn in story.turns):
         return []
     return [
@@ -147,7 +169,7 @@ def _settled_ms(state: CallState, story: Story, again: set[ItemId]) -> int:
     return max(ends)
 
 
-def _told(story: Story, again: set[ItemId]) -> list[Told]:
+def _told(story: Story, again: set[ItemId], *, operator: bool) -> list[Told]:
     """Everything that is settled, in order. What was begun in answer to a turn that is heard again
     is left out: the answer is made anew.
     """
@@ -158,6 +180,10 @@ def _told(story: Story, again: set[ItemId]) -> list[Told]:
         match entry:
             case ToolUse():
                 told.append(Called(entry))
+            case Aside():
+                told.append(Noted(asides.whispered(entry.text)))
+            case Takeover():
+                told.append(Noted(asides.SPOKEN))
             case KeyPress():
                 if entry not in story.keys:
                     last = told[-1] if told else None
@@ -170,7 +196,7 @@ def _told(story: Story, again: set[ItemId]) -> list[Told]:
                     replaying = True
                 elif words:
                     told.append(Words(entry.item_id, "caller", words))
-                elif entry.item_id in opened:
+                elif entry.item_id in opened and not operator:
                     told.append(Lost())
             case Utterance():
                 if words and not replaying:

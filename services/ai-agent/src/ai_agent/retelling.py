@@ -14,7 +14,7 @@ from ai_agent.realtime.commands import (
     tool_output,
     user_text,
 )
-from ai_agent.restore import Called, CutOff, Lost, Pressed, Told, Words
+from ai_agent.restore import Called, CutOff, Lost, Noted, Pressed, Told, Words
 from protocol.ids import ItemId
 
 CUT_OFF = (
@@ -46,6 +46,8 @@ def items(told: Sequence[Told]) -> list[Command]:
                 commands.append(user_text(_pressed(entry)))
             case Lost():
                 commands.append(system_text(LOST))
+            case Noted():
+                commands.append(system_text(entry.text))
             case CutOff():
                 commands.append(system_text(CUT_OFF))
     return commands
@@ -67,6 +69,8 @@ def words(told: Sequence[Told]) -> str:
                 lines.append(_pressed(entry))
             case Lost():
                 lines.append(LOST)
+            case Noted():
+                lines.append(entry.text)
             case CutOff():
                 lines.append(CUT_OFF)
     return "\n".join([SO_FAR, *lines]) if lines else ""

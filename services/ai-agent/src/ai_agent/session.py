@@ -68,7 +68,7 @@ async def opened(held: HeldCall, so_far: str = "") -> Session:
                 timeout=timeout,
             )
         )
-        await model.configure(brief.session_update(), timeout=timeout)
+        await model.configure(brief.session_update(answers=not held.floor.muted), timeout=timeout)
         seconds = float(settings.openai_session_s)
         if model.session.expires_at is not None:
             left = model.session.expires_at - clock.utc_now().timestamp()

@@ -54,6 +54,10 @@ class SessionUpdates:
             await asyncio.shield(held.outbox.append(held.event(SessionUpdated, fields)))
             return Done()
 
+    def refresh(self) -> None:
+        """Tell the model once more what holds: whether it answers has changed."""
+        self._tell(self._held.brief)
+
     def on_event(self, event: rt.AnyServerEvent) -> None:
         """The model's answers are among its events."""
         if isinstance(event, rt.SessionUpdated):
@@ -84,7 +88,8 @@ class SessionUpdates:
     def _tell(self, brief: Brief) -> asyncio.Future[str]:
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._asked.append(answer)
-        self._model.tell(brief.session_update(event_id=UPDATE_EVENT_ID))
+        answers = not self._held.floor.muted
+        self._model.tell(brief.session_update(event_id=UPDATE_EVENT_ID, answers=answers))
         return answer
 
     def _answered(self, why: str) -> None:

@@ -6,8 +6,10 @@ Made by the dialogue for every session; ``run`` returns when this one can go on 
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from ai_agent.conversation import Conversation
+from ai_agent.dictation import Dictation
 from ai_agent.effects import (
     CallTool,
     ClearPlayback,
@@ -35,11 +37,12 @@ from ai_agent.ring_replay import restored
 from ai_agent.session import Ended
 from ai_agent.session_updates import SessionUpdates
 from ai_agent.talk_log import TalkLog
+from ai_agent.talk_orders import TalkOrders
 from ai_agent.talk_tools import TalkTools
 from ai_agent.todo_news import TodoNews
 from ai_agent.tool_calls import ToolCalls
 from ai_agent.watchers import output_watch, todos_watched
-from protocol import commands, line, subjects
+from protocol import line, subjects
 from protocol.events import LimitReached, Said
 from protocol.ids import ItemId
 from runtime import clock
@@ -47,7 +50,6 @@ from runtime import clock
 TICK_S = 0.25
 BUDGET = "budget"
 """Why a talk ends whose money is spent."""
-NO_SESSION = commands.Refused("no_session", "no session with the model is open in this call now")
 BACK = "Say in one short sentence that the caller can speak with you again."
 
 
@@ -61,6 +63,7 @@ class Talk:
         money: Money,
         playheads: Playheads,
         found: Restored,
+        dictation: Dictation,
         *,
         in_words: bool,
     ) -> None:
@@ -81,11 +84,11 @@ class Talk:
         self._output = output_watch(held, self._stop)
         self._news = TodoNews()
         self._own_tools = TalkTools(held, tools, self._conversation, self._news, self._perform)
+        self.orders = TalkOrders(held, self._conversation, dictation, self._perform)
         self._patience = Patience()
         self._pacing = Pacing(
             assistant, self._conversation, clock.monotonic_ms(), held.audio.now_line_ms
         )
-        self._updates: SessionUpdates | None = None
         self._model: RealtimeConnection | None = None
         self._ended: Ended | None = None
         self._over = asyncio.Event()
@@ -111,10 +114,9 @@ class Talk:
                 for task in beside:
                     task.cancel()
                 held.audio.close()
-                if self._updates is not None:
-                    self._updates.end()
+                self.orders.end()
                 await self._perform(self._conversation.end(clock.monotonic_ms()))
-                self._model = self._updates = None
+                self._model = None
         return self._ended or Ended("lost", model.ended)
 
     def end(self, why: Ended) -> None:
@@ -128,7 +130,8 @@ class Talk:
     def quiet(self) -> bool:
         """The talk could go on in another session without anybody noticing."""
         open_now = self._model is not None and self._ended is None
-        return open_now and self._conversation.quiet and not self._keys.typing
+        open_now = open_now and not self._keys.typing and not self.orders.open
+        return open_now and self._conversation.quiet
 
     async def on_key(self, key: line.Dtmf) -> None:
         now = clock.monotonic_ms()
@@ -145,13 +148,13 @@ class Talk:
         now = clock.monotonic_ms()
         await self._perform(self._conversation.on_line_lost(ledger, now))
 
-    # -- commands
+    # -- operators
 
-    async def update(self, wanted: commands.UpdateSession) -> commands.Reply:
-        """Give the open session other instructions or tools. Raises StaleWriter."""
-        if self._updates is None:
-            return NO_SESSION
-        return await self._updates.run(wanted)
+    async def unmute(self) -> None:
+        """It is the assistant's turn again; what was typed meanwhile was not for the model."""
+        self._keys.forget()
+        self._pacing.stirred(clock.monotonic_ms())
+        await self.orders.unmute()
 
     # -- the session
 
@@ -161,8 +164,10 @@ class Talk:
         """Tell the model where the call stands, and let it hear what it has to hear again."""
         held, found, now = self._held, self._found, clock.monotonic_ms()
         self._model = model
-        self._updates = SessionUpdates(held, model, self._give_up)
+        self.orders.updates = SessionUpdates(held, model, self._give_up)
         self._tools.remember(found.done)
+        if held.floor.muted:
+            await self.orders.mute()
         effects = self._conversation.begin(
             found,
             self._playheads.ledger(),
@@ -180,6 +185,8 @@ class Talk:
             await self._typed([e for e in typed if isinstance(e, TellModel)], key.line_ms)
         while keys:
             await self._missed(keys.popleft())
+        if found.operator and not held.floor.muted:
+            await self.unmute()  # given back while this session was being opened
 
     async def _hear(self, model: RealtimeConnection) -> None:
         """The caller: from where nothing was made of what they said, then live."""
@@ -201,7 +208,7 @@ class Talk:
             await self.on_key(key)
 
     async def _converse(self, model: RealtimeConnection) -> None:
-        updates, conversation = self._updates, self._conversation
+        updates, conversation = self.orders.updates, self._conversation
         assert updates is not None, "the session has begun"
         async for event in model.events():
             self._patience.on_event()
@@ -211,6 +218,7 @@ class Talk:
             effects = conversation.on_event(event, clock.monotonic_ms())
             if effects:
                 await self._perform(effects)
+            self.orders.on_event(event)
             if self._ended is not None:
                 return
 
@@ -229,6 +237,7 @@ class Talk:
             await self._typed(self._keys.on_tick(now), 0)
             if news := self._news.take():
                 await self._perform(self._conversation.note(news))
+            await self.orders.dictate()
             asked = any(isinstance(effect, Tell) for effect in due)
             match self._patience.on_tick(now, waits=self._conversation.waits, asked=asked):
                 case "probe":
@@ -243,6 +252,8 @@ class Talk:
     async def _typed(self, effects: Sequence[TellModel | Record], line_ms: int) -> None:
         for effect in effects:
             match effect:
+                case TellModel() if self._held.floor.muted:
+                    pass  # it was for the operator
                 case TellModel():
                     self._tools.new_turn()
                     await self._perform(self._conversation.tell(effect.text, line_ms))
@@ -264,9 +275,8 @@ class Talk:
                     await self._show(effect)
                 case Record():
                     self._log.record(effect.kind, effect.fields)
-                    if self._output is not None and effect.kind is Said and effect.fields["done"]:
-                        said = effect.fields
-                        await self._output.words(said["item_id"], said["text"], done=True)
+                    if effect.kind is Said and effect.fields["done"]:
+                        await self._said(effect.fields)
                 case PlayDone():
                     self._playheads.complete(effect.item_id)
                     await held.line.done(effect.item_id)
@@ -280,6 +290,11 @@ class Talk:
                     self._give_up(effect.reason)
                 case Reopen():
                     self.end(Ended("lost", effect.reason, effect.in_words))
+
+    async def _said(self, said: dict[str, Any]) -> None:
+        self.orders.said(said["response_id"], said["text"])
+        if self._output is not None:
+            await self._output.words(said["item_id"], said["text"], done=True)
 
     async def _show(self, shown: Show) -> None:
         if self._output is not None and shown.party == "assistant":

@@ -42,6 +42,11 @@ class CallerTurns:
         self._turn = Turn(ItemId(event.item_id), line_ms)
         return line_ms
 
+    def taken(self) -> None:
+        """Somebody else answered the last turn: it has no response time."""
+        if self._turn is not None and not self.speaking:
+            self._turn.timed = True
+
     def stopped(self, event: rt.SpeechStopped) -> None:
         self.speaking = False
         if self._turn is not None and self._turn.item_id == event.item_id:

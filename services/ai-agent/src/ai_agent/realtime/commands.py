@@ -36,9 +36,11 @@ def session_update(
     tools: tuple[OfferedTool, ...],
     max_output_tokens: int,
     event_id: str = CONFIG_EVENT_ID,
+    answers: bool = True,
 ) -> Command:
     """The whole session. The full audio block goes along each time: an update without a format
-    fell back to PCM in the field, which is noise on a phone.
+    fell back to PCM in the field, which is noise on a phone. ``answers`` False: turns are still
+    heard and transcribed, but not answered.
     """
     return {
         "type": "session.update",
@@ -56,7 +58,7 @@ def session_update(
                     else {"type": noise_reduction},
                     "turn_detection": {
                         **_detection(turn_detection),
-                        "create_response": True,
+                        "create_response": answers,
                         "interrupt_response": True,
                     },
                 },
@@ -89,15 +91,22 @@ def _detection(wanted: TurnDetection) -> dict[str, Any]:
     }
 
 
-def create_response(instructions: str | None = None, *, tools: bool = True) -> Command:
+def create_response(
+    instructions: str | None = None,
+    *,
+    tools: bool = True,
+    metadata: dict[str, str] | None = None,
+) -> Command:
     """Ask for a response, always in audio; ``instructions`` replace the session's for this one,
-    ``tools`` False forbids tool calls in it.
+    ``tools`` False forbids tool calls in it. ``metadata`` comes back with it.
     """
     response: dict[str, Any] = {"output_modalities": ["audio"]}
     if not tools:
         response["tool_choice"] = "none"
     if instructions is not None:
         response["instructions"] = instructions
+    if metadata is not None:
+        response["metadata"] = metadata
     return {"type": "response.create", "event_id": CREATE_EVENT_ID, "response": response}
 
 

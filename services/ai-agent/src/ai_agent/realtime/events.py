@@ -85,6 +85,7 @@ class Response(Struct, frozen=True):
     status_details: StatusDetails | None = None
     output: tuple[Item, ...] = ()
     usage: Usage | None = None
+    metadata: dict[str, str] | None = None
 
 
 class ServerEvent(Struct, frozen=True, tag_field="type"):

@@ -48,6 +48,7 @@ Name = Literal[
     "nothing",
     "sorry_goodbye",
     "goodbye",
+    "recorded",
 ]
 NAMES: tuple[Name, ...] = get_args(Name)
 FALLBACK = "en"
