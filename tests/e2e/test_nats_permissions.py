@@ -4,16 +4,34 @@ system works on it, and everybody is refused what is not theirs.
 
 import asyncio
 import datetime
+import json
+from importlib import resources
 
 import nats
 import pytest
 from locked_nats import ROLES, LockedNats
 
+from dashboard.history.stores import purge_recording
+from dashboard.sound.recording import recorded
+from protocol.ids import CallId
+from runtime.bus import connect
+from runtime.service import Shutdown
+from runtime.settings import CommonSettings
 from testbed.realtime import CallTool, OnResponse, OnSpeech, Say, expect_output, tone
 
 CALL = "CA" + "5" * 32
 HELLO = Say("Hello.", audio_ms=400)
 DONE = Say("It is done.", audio_ms=600)
+ANNOUNCED = (resources.files("ai_agent") / "speaker/prompts/en/recorded.ulaw").read_bytes()
+PROFILE = """
+name = "recorded"
+numbers = ["*"]
+instructions = "Be brief."
+greeting = "Greet the caller."
+tools = ["create_task"]
+[recording]
+keep = true
+"""
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +43,18 @@ async def locked(tmp_path_factory):
     await server.process.stop(10)
 
 
-async def test_a_whole_call_on_a_server_that_allows_only_what_is_needed(locked, new_system) -> None:
+async def test_a_whole_call_on_a_server_that_allows_only_what_is_needed(
+    locked, new_system, tmp_path
+) -> None:
+    """A recorded one; the desk listens to it, reads the recording and removes it."""
     services = ("webhooks", "stream-ingress", "ai-agent", "tool-runner", "dashboard")
     environment = {
         name.replace("-", "_"): {"NATS_URL": locked.url(name), "NATS_CA": str(locked.authority)}
         for name in services
     }
+    (tmp_path / "recorded.toml").write_text(PROFILE)
+    for name in ("ai_agent", "webhooks"):
+        environment[name]["ASSISTANTS_DIR"] = str(tmp_path)
     async with new_system(nats_url=locked.url("admin", "nats"), **environment) as world:
         world.begin()
         script = world.script(
@@ -42,7 +66,11 @@ async def test_a_whole_call_on_a_server_that_allows_only_what_is_needed(locked, 
             OnResponse(DONE),
         )
         call = await world.dial("+15550171717")
-        await world.heard(call, tone(HELLO.text, HELLO.audio_ms))
+        await world.heard(call, ANNOUNCED, tone(HELLO.text, HELLO.audio_ms))
+        desk = await locked.connect("dashboard")
+        reply = await desk.request(f"call.{call.sid}.listen", b'{"by":"mira"}', timeout=20)
+        assert json.loads(reply.data)["type"] == "listening"
+        await desk.close()
         assert await call.say(tone("add milk", 900))
         await call.wait_until(
             lambda c: tone(DONE.text, DONE.audio_ms) in c.ear.audio(), world.patience_s
@@ -51,6 +79,13 @@ async def test_a_whole_call_on_a_server_that_allows_only_what_is_needed(locked, 
         assert not script.failure
         assert {"assigned", "tool_returned", "call_ended"} <= {e["event"] for e in events}
         assert await world.rows("select 1 from todos where description = 'milk'")
+        as_desk = CommonSettings(nats_url=locked.url("dashboard"), nats_ca=str(locked.authority))
+        async with connect(as_desk, "dashboard/test", Shutdown()) as bus:
+            found = await recorded(bus, CallId(call.sid))
+            assert found is not None
+            assert tone("add milk", 900) in found.caller
+            assert await purge_recording(bus, CallId(call.sid)) > 0
+            assert await recorded(bus, CallId(call.sid)) is None
         refusals = [line for _, line in world.stack.lines if "ermissions violation" in line.lower()]
         assert refusals == []
         await world.settle()
@@ -61,14 +96,31 @@ def _day() -> str:
 
 
 FORBIDDEN_TO_PUBLISH = {
-    "ai-agent": (f"call.{CALL}.log.call_ended", "todos.delete", f"call.{CALL}.event.said"),
-    "stream-ingress": (f"call.{CALL}.log.assigned", "tools.create_task", "calls.hang_up"),
+    "ai-agent": (
+        f"call.{CALL}.log.call_ended",
+        "todos.delete",
+        f"call.{CALL}.event.said",
+        f"call.{CALL}.listen",
+    ),
+    "stream-ingress": (
+        f"call.{CALL}.log.assigned",
+        "tools.create_task",
+        "calls.hang_up",
+        "$JS.API.DIRECT.GET.RECORDINGS",
+    ),
     "tool-runner": (f"call.{CALL}.out.1.audio", "calls.place", f"call.{CALL}.log.said"),
     "webhooks": ("tools.create_task", f"call.{CALL}.out.1.clear", "callers.set_pin"),
-    "dashboard": (f"call.{CALL}.log.assigned", f"call.{CALL}.out.1.audio", "callers.verify_pin"),
+    "dashboard": (
+        f"call.{CALL}.log.assigned",
+        f"call.{CALL}.out.1.audio",
+        "callers.verify_pin",
+        f"call.{CALL}.recording.caller",
+        f"call.{CALL}.ear.caller",
+    ),
     "tools": ("tools.create_task", f"call.{CALL}.log.said", "todos.add"),
     "subscriber": (
         *(f"call.{CALL}.event.said", f"call.{CALL}.log.said", "calls.hang_up"),
+        "$JS.API.DIRECT.GET.RECORDINGS",
         # The dashboards' place in the log is theirs, unlike a consumer of the subscriber's own.
         *("$JS.API.CONSUMER.DELETE.CALLS.history", "$JS.API.CONSUMER.MSG.NEXT.CALLS.history"),
         "$JS.API.CONSUMER.CREATE.CALLS.history.call.*.log.*",

@@ -103,11 +103,11 @@ class Office:
         await call.wait_until(lambda c: c.stream and c.stream.started, TIMEOUT)
         return await self.write_started(call.sid)
 
-    async def write_started(self, call: str, **more: Any) -> Leg:
+    async def write_started(self, call: str, *, ingress: str = "i1", **more: Any) -> Leg:
         event = e.StreamStarted(
             **_common(call),
             stream_id=StreamId("MZ" + "0" * 32),
-            ingress=IngressId("i1"),
+            ingress=IngressId(ingress),
             previous_leg=Leg(0),
             **more,
         )

@@ -113,7 +113,12 @@ class Calls(RuleBasedStateMachine):
             CALL,
             Outgoing(None, "MZ1"),
             lambda: 0,
-            Reports(lambda _: None, self.ended.append, lambda epoch: self.holder.spoke(epoch)),
+            Reports(
+                lambda _: None,
+                self.ended.append,
+                lambda epoch: self.holder.spoke(epoch),
+                lambda _: None,
+            ),
             tally,
         )
         patience = SimpleNamespace(was_held=False, held=lambda *, held: None)

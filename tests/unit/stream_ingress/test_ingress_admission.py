@@ -16,7 +16,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 ENVIRON = {
     "PUBLIC_URL": "https://voice.example.com/some/base",
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
-    "TWILIO_AUTH_TOKEN": "one,two",
+    "TWILIO_AUTH_TOKEN": "first-token,second-token",
     "STREAM_TOKEN_SECRET": "new,old",
 }
 
@@ -80,7 +80,7 @@ def test_settings() -> None:
     assert settings.ingress_port == 8082
     assert ingress_name(load(Settings, {**ENVIRON, "INGRESS_NAME": "in-1"})) == "in-1"
     assert ingress_name(settings) == ingress_name(settings) != ""
-    assert "one" not in repr(settings)
+    assert "first-token" not in repr(settings)
 
 
 def test_required_settings_are_named() -> None:

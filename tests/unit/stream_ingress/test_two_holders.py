@@ -52,7 +52,7 @@ class World:
         self.outgoing = Outgoing(None, "MZ1")
         self.spoke: list[int] = []
         self.ends: list[str] = []
-        reports = Reports(lambda _: None, self.ends.append, self.spoke.append)
+        reports = Reports(lambda _: None, self.ends.append, self.spoke.append, lambda _: None)
         self.line = LineOut(self.bus, CALL, self.outgoing, lambda: self.now_ms, reports, Tally())
         self.line.open(Leg(5), floor)
 

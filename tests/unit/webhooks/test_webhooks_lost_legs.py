@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from protocol.ids import CallId, IngressId, Leg
 from protocol.placement import IngressAlive
+from protocol.stream_token import LIFETIME_S
 from webhooks.decision import OPERATOR, REDIRECT_S, WATCHDOG
 from webhooks.lost_legs import (
     CLOSING_MS,
@@ -18,6 +19,7 @@ from webhooks.lost_legs import (
     OFFERED_S,
     RANG_MS,
     SETTLE_MS,
+    UNOPENED_MS,
     Lost,
     Roll,
     next_step,
@@ -254,3 +256,17 @@ def test_a_browser_has_a_moment_to_come_back(log: Any) -> None:
     log.started(channel="browser")
     assert step(log) == "ask"
     assert step(log, silent_ms=CLOSING_MS) == "act"
+
+
+def test_a_browser_that_was_offered_another_stream_has_time_to_open_it(log: Any) -> None:
+    log.rang(channel="browser")
+    log.resuming(4, log.started(channel="browser"))
+    assert step(log, silent_ms=CLOSING_MS, after_s=4 + OFFERED_S - 0.1) == "ask"
+    assert step(log, silent_ms=CLOSING_MS, after_s=4 + OFFERED_S) == "act"
+
+
+def test_a_browser_call_that_never_got_a_line_ends_once_its_token_is_worthless(log: Any) -> None:
+    log.rang(channel="browser")
+    assert step(log, silent_ms=LIFETIME_S * 1000) == "ask"
+    assert step(log, silent_ms=UNOPENED_MS) == "act"
+    assert UNOPENED_MS > LIFETIME_S * 1000

@@ -1,8 +1,10 @@
 """Who is who, what may be dialled, what number is shown."""
 
+import re
+
 import pytest
 
-from webhooks.numbers import Parties, caller_id, parties, refusal
+from webhooks.numbers import Parties, caller_id, masked, operator_number, parties, refusal
 
 PERSON, OURS = "+15550100003", "+15550100002"
 
@@ -66,3 +68,18 @@ class Form:
 
     def get(self, name: str) -> str:
         return self._fields.get(name, "")
+
+
+def test_an_operator_calls_as_a_fictional_number_that_stays_theirs() -> None:
+    numbers = {operator_number(f"operator-{n}") for n in range(300)}
+    assert len(numbers) > 240, "few share one"
+    assert all(re.fullmatch(r"\+15550100[1-9][0-9]{2}", number) for number in numbers)
+    assert operator_number("mira") == operator_number("mira")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [("+15550100123", "+15****0123"), ("+4912345", "****"), ("", "****"), ("12345678", "****")],
+)
+def test_a_masked_number_is_known_again_and_cannot_be_dialled(number: str, shown: str) -> None:
+    assert masked(number) == shown

@@ -17,6 +17,7 @@ from runtime.profile_tables import (
     OutputCheck,
     Pin,
     Prices,
+    Recording,
     Silence,
     Strangers,
     Transfer,
@@ -31,6 +32,7 @@ __all__ = [
     "OutputCheck",
     "Pin",
     "Prices",
+    "Recording",
     "Silence",
     "Strangers",
     "Transfer",
@@ -122,6 +124,7 @@ class Assistant(Struct, frozen=True, forbid_unknown_fields=True):
     transfer: Transfer = Transfer()
     silence: Silence = Silence()
     limits: Limits = Limits()
+    recording: Recording = Recording()
     strangers: Strangers = Strangers()
     prices: Prices = Prices()
     output_check: OutputCheck = OutputCheck()

@@ -33,6 +33,24 @@ class LoadedAssistant(Struct, frozen=True):
     sha256: str
 
 
+class Problem(Struct, frozen=True):
+    """What keeps a file from being used: ``key`` (``""``: the file as a whole) and ``reason``."""
+
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}" if self.key else self.reason
+
+
+class ProfileFile(Struct, frozen=True):
+    """One file of a folder, its profile if it can be read, and what is wrong with it."""
+
+    file: str
+    loaded: LoadedAssistant | None
+    problems: tuple[Problem, ...] = ()
+
+
 class Assistants:
     """All profiles of a folder, found by called number."""
 
@@ -118,29 +136,38 @@ def load(folder: Path) -> Assistants:
     """Every ``*.toml`` of ``folder``. Raises ServiceError with one line a problem: file, key,
     reason.
     """
-    files = sorted(folder.glob("*.toml"))
+    files = read(folder)
     if not files:
         raise ServiceError(f"no assistant profile (*.toml) in {folder}; set ASSISTANTS_DIR")
-    by_number: dict[str, LoadedAssistant] = {}
+    if wrong := [f"{one.file}: {problem}" for one in files for problem in one.problems]:
+        raise ServiceError("assistant profiles cannot be used: " + "; ".join(wrong))
+    profiles = [one.loaded for one in files if one.loaded is not None]
+    return Assistants({number: one for one in profiles for number in one.assistant.numbers})
+
+
+def read(folder: Path) -> list[ProfileFile]:
+    """Every ``*.toml`` of ``folder`` by name, good or not. Workers use none of them while one has
+    a problem.
+    """
+    answered: dict[str, str] = {}
     names: dict[str, str] = {}
-    problems: list[str] = []
-    for file in files:
-        try:
-            loaded = _read(file)
-        except ValueError as error:
-            problems.append(f"{file.name}: {error}")
-            continue
-        other = names.setdefault(loaded.assistant.name, file.name)
-        if other != file.name:
-            problems.append(f"{file.name}: name: {loaded.assistant.name!r} is that of {other} too")
-        for number in loaded.assistant.numbers:
-            if number in by_number:
-                taken = by_number[number].assistant.name
-                problems.append(f"{file.name}: numbers: {number!r} is answered by {taken!r} too")
-            by_number[number] = loaded
-    if problems:
-        raise ServiceError("assistant profiles cannot be used: " + "; ".join(problems))
-    return Assistants(by_number)
+    found: list[ProfileFile] = []
+    for file in sorted(folder.glob("*.toml")):
+        one = _read(file)
+        if one.loaded is not None:
+            assistant = one.loaded.assistant
+            twice: list[Problem] = []
+            other = names.setdefault(assistant.name, file.name)
+            if other != file.name:
+                twice.append(Problem("name", f"{assistant.name!r} is that of {other} too"))
+            for number in assistant.numbers:
+                if number in answered:
+                    taken = answered[number]
+                    twice.append(Problem("numbers", f"{number!r} is answered by {taken!r} too"))
+                answered[number] = assistant.name
+            one = ProfileFile(file.name, one.loaded, (*one.problems, *twice))
+        found.append(one)
+    return found
 
 
 def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
@@ -155,24 +182,27 @@ def _stamps(folder: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def _read(file: Path) -> LoadedAssistant:
+def _read(file: Path) -> ProfileFile:
+    def broken(key: str, reason: str) -> ProfileFile:
+        return ProfileFile(file.name, None, (Problem(key, reason),))
+
     try:
         data = file.read_bytes()
     except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
+        return broken("", f"cannot be read: {error.strerror}")
     try:
         assistant = msgspec.convert(tomllib.loads(data.decode()), Assistant)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"is no TOML: {error}") from None
+        return broken("", f"is no TOML: {error}")
     except msgspec.ValidationError as error:
-        raise ValueError(_at(str(error))) from None
-    if found := problems(assistant):
-        raise ValueError("; ".join(found))
-    return LoadedAssistant(assistant, hashlib.sha256(data).hexdigest())
+        return broken(*_at(str(error)))
+    wrong = (text.partition(": ") for text in problems(assistant))
+    loaded = LoadedAssistant(assistant, hashlib.sha256(data).hexdigest())
+    return ProfileFile(file.name, loaded, tuple(Problem(key, why) for key, _, why in wrong))
 
 
-def _at(text: str) -> str:
-    """msgspec's words as ``key: reason``; it puts the place behind, and wrong and missing keys
+def _at(text: str) -> tuple[str, str]:
+    """msgspec's words as key and reason; it puts the place behind, and wrong and missing keys
     into the reason.
     """
     reason, _, place = text.partition(" - at `$")
@@ -181,4 +211,4 @@ def _at(text: str) -> str:
         if reason.startswith(said):
             place = ".".join(part for part in (place, reason[len(said) :].strip("`")) if part)
             reason = meant
-    return f"{place or 'top level'}: {reason}"
+    return place or "top level", reason

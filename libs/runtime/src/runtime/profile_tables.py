@@ -143,6 +143,16 @@ class Limits(Struct, frozen=True, forbid_unknown_fields=True):
     ] = 2_500
 
 
+class Recording(Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether the sound of a call is kept, from the gate on; for how long, RECORDINGS_DAYS says."""
+
+    keep: Annotated[bool, Meta(description="keep what both parties said")] = False
+    announce: Annotated[
+        Sentence,
+        Meta(description="said before the first words of a recorded call; empty: nothing"),
+    ] = "This call is recorded."
+
+
 class Strangers(Struct, frozen=True, forbid_unknown_fields=True):
     """Callers without a record, and withheld numbers."""
 

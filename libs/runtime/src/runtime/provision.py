@@ -2,11 +2,12 @@
 harm.
 """
 
+from msgspec import structs
 from nats.errors import Error as NatsError
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 
-from protocol.streams import STREAMS, StreamDefinition
+from protocol.streams import CALLS, DAY_S, RECORDINGS, StreamDefinition
 from runtime import logging
 from runtime.bus import Bus
 from runtime.service import Shutdown, waiting
@@ -15,19 +16,33 @@ _log = logging.get("provision")
 
 
 async def provision(bus: Bus, *, wait_s: int, shutdown: Shutdown) -> None:
-    """Create or update every stream. Waits for JetStream; raises ServiceError when it never
+    """Create or update the log of calls. Waits for JetStream; raises ServiceError when it never
     answers.
     """
 
     async def attempt() -> str | None:
         try:
-            for definition in STREAMS:
-                await _apply(bus, definition)
+            await _apply(bus, CALLS)
         except (NatsError, APIError, TimeoutError) as error:
             return f"JetStream did not accept the streams ({type(error).__name__}); is it enabled?"
         return None
 
     await waiting("JetStream", attempt, wait_s=wait_s, shutdown=shutdown)
+
+
+async def provision_recordings(bus: Bus, *, days: int, max_bytes: int) -> bool:
+    """Create or update the stream of recordings, to be kept for ``days`` and at most ``max_bytes``
+    of them. False, and an error in the log, when JetStream refuses it, say for want of room: calls
+    go on without being recorded.
+    """
+    wanted = structs.replace(RECORDINGS, max_age_s=days * DAY_S, max_bytes=max_bytes)
+    try:
+        await _apply(bus, wanted)
+    except (NatsError, APIError, TimeoutError) as error:
+        refusal = error.description if isinstance(error, APIError) else type(error).__name__
+        _log.error("no stream of recordings: no call is recorded", reason=refusal)
+        return False
+    return True
 
 
 async def _apply(bus: Bus, definition: StreamDefinition) -> None:

@@ -20,6 +20,8 @@ from runtime.errors import NatsAway
 BATCH = 512
 BATCH_S = 10.0
 """Seconds to wait for one batch."""
+_NO_STREAM = 10059
+"""JetStream error: there is no stream of this name."""
 _FAILURES = (nats.errors.Error, JetStreamError, OSError, TimeoutError)
 
 
@@ -50,8 +52,8 @@ async def scan(bus: Bus, stream: str, subject: str = ">") -> AsyncGenerator[Stor
 
 
 async def purge(bus: Bus, stream: str, subject: str) -> int:
-    """Remove what ``stream`` holds under the filter ``subject``; how many messages it was. Raises
-    NatsAway.
+    """Remove what ``stream`` holds under the filter ``subject``; how many messages it was, none for
+    a stream that is not there. Raises NatsAway.
     """
     request = codec.encode({"filter": subject})
     try:
@@ -59,6 +61,8 @@ async def purge(bus: Bus, stream: str, subject: str) -> int:
     except _FAILURES as error:
         raise NatsAway(f"stream {stream} cannot be purged") from error
     answer = codec.decode(_Purged, reply.data)
+    if answer.error is not None and answer.error.err_code == _NO_STREAM:
+        return 0
     if not answer.success:
         raise NatsAway(f"stream {stream} was not purged")
     return answer.purged
@@ -74,9 +78,14 @@ async def buckets(bus: Bus) -> list[str]:
     return sorted(name for name in names if name.startswith("KV_"))
 
 
+class _Error(Struct, frozen=True):
+    err_code: int = 0
+
+
 class _Purged(Struct, frozen=True):
     success: bool = False
     purged: int = 0
+    error: _Error | None = None
 
 
 async def _is_there(bus: Bus, stream: str) -> bool:

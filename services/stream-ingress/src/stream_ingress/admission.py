@@ -1,5 +1,5 @@
-"""Who may open a media socket: Twilio's signature on the upgrade, and the one-time token in
-``start``.
+"""Who may open a media socket: Twilio's signature or the desk's origin on the upgrade, and the
+one-time token in ``start``.
 
 The only module that knows Twilio's SDK. server asks it before the upgrade, connection after
 ``start``; whether a token was used before is for the log to say.
@@ -11,19 +11,33 @@ from twilio.request_validator import RequestValidator
 
 from protocol import stream_token
 from protocol.errors import StreamTokenError
+from protocol.events import Channel
 from protocol.ids import CallId
 from protocol.stream_token import StreamToken
 from runtime.settings import Secret
 
 PATH = "/twilio/media"
+BROWSER_PATH = "/browser/media"
+CHANNELS: dict[str, Channel] = {PATH: "phone", BROWSER_PATH: "browser"}
+"""Which calls come by which path."""
+BROWSER_ACCOUNT = "AC" + 32 * "0"
+"""What a browser says where Twilio names its account; it proves nothing."""
 
 
 class Admission:
-    """``base`` is the wss base that TwiML names; several tokens and secrets serve rotation."""
+    """``base`` is the wss base that TwiML names; several tokens and secrets serve rotation.
+    ``desk`` is where browsers find the desk, whose pages may open lines; empty: no browser may.
+    """
 
     def __init__(
-        self, base: str, auth_tokens: Sequence[Secret], token_secrets: Sequence[Secret]
+        self,
+        base: str,
+        auth_tokens: Sequence[Secret],
+        token_secrets: Sequence[Secret],
+        *,
+        desk: str = "",
     ) -> None:
+        self._origin = desk.rstrip("/").lower()
         url = base + PATH
         # Some of Twilio's requests are said to be signed with a slash at the end: accept both.
         self._urls = (url, url + "/")
@@ -38,8 +52,21 @@ class Admission:
                     return True
         return False
 
-    def token(self, call: CallId, parameters: dict[str, str], now: float) -> StreamToken:
-        """The token of a ``start`` for ``call`` at ``now`` (Unix seconds).
+    @property
+    def browsers(self) -> bool:
+        """Whether browsers may open lines at all."""
+        return bool(self._origin)
+
+    def from_desk(self, origin: str) -> bool:
+        """Whether a page of the desk opened the socket. Browsers send ``Origin`` themselves; no
+        page can write another one.
+        """
+        return self.browsers and origin.lower() == self._origin
+
+    def token(
+        self, call: CallId, parameters: dict[str, str], now: float, channel: Channel = "phone"
+    ) -> StreamToken:
+        """The token of a ``start`` for ``call`` at ``now`` (Unix seconds), made for ``channel``.
 
         Raises StreamTokenError whose text is a fixed phrase.
         """
@@ -49,6 +76,6 @@ class Admission:
         token = stream_token.verify(text, self._secrets, now)
         if token.call != call:
             raise StreamTokenError("token of another call")
-        if token.channel != "phone":
+        if token.channel != channel:
             raise StreamTokenError("token of another channel")
         return token

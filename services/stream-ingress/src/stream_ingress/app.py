@@ -40,6 +40,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         stream_base(settings.public_url, settings.public_stream_url),
         settings.twilio_auth_token,
         settings.stream_token_secret,
+        desk=settings.dashboard_url if settings.browser_phone else "",
     )
     async with (
         nats.connect(settings, f"stream-ingress/{name}", shutdown) as bus,

@@ -10,9 +10,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from protocol.errors import StreamTokenError
+from protocol.events import Channel
 from runtime import clock, logging
 from runtime.tasks import Tasks
 from stream_ingress import metrics, twilio_messages
+from stream_ingress.admission import BROWSER_ACCOUNT, CHANNELS
 from stream_ingress.house import House
 from stream_ingress.leg import INTERNAL_ERROR, CallLeg, Ending
 from stream_ingress.media_stream import (
@@ -54,7 +56,10 @@ class Connection:
     def __init__(self, socket: ServerConnection, house: House) -> None:
         self._socket = socket
         self._house = house
-        self._stream = MediaStream(house.account_sid)
+        assert socket.request is not None, "the server let it in by its request"
+        self._channel: Channel = CHANNELS[socket.request.path]
+        phone = self._channel == "phone"
+        self._stream = MediaStream(house.account_sid if phone else BROWSER_ACCOUNT)
         self._unknown_seen = False
         self._notes = _log
 
@@ -75,7 +80,7 @@ class Connection:
         logging.about(opening.call_id)
         try:
             token = self._house.admission.token(
-                opening.call_id, opening.parameters, clock.unix_now()
+                opening.call_id, opening.parameters, clock.unix_now(), self._channel
             )
         except StreamTokenError as error:
             await self._refuse(Refuse(POLICY_VIOLATION, str(error)))

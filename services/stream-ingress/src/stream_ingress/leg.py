@@ -21,6 +21,7 @@ from runtime.errors import NatsAway
 from runtime.outbox import writing
 from runtime.tasks import Tasks
 from stream_ingress import metrics
+from stream_ingress.ear_tracks import EarTracks
 from stream_ingress.holder import Holder
 from stream_ingress.house import House
 from stream_ingress.leg_log import LegLog
@@ -91,9 +92,12 @@ class CallLeg:
                 finished=lambda item: self._log.heard(item, self.line_in.now_ms),
                 end=self.end,
                 holder=lambda epoch: self._holder.spoke(epoch),
+                ear=lambda opened: self.ear.open(opened),
             ),
             house.tally,
         )
+
+        self.ear = EarTracks(house.bus, self.call, self.line_in, self.line_out)
 
         def over() -> bool:
             return self._over.done() or self._ending
@@ -113,6 +117,11 @@ class CallLeg:
     def ring(self) -> Ring:
         return self.line_in.ring
 
+    @property
+    def ending(self) -> bool:
+        """Whether it closes, or is about to."""
+        return self._ending
+
     def over(self, ending: Ending) -> None:
         """The leg ends now. Later calls change nothing."""
         if not self._over.done():
@@ -121,7 +130,7 @@ class CallLeg:
     def end(self, intent: Intent, *, within_s: float | None = None) -> None:
         """Close with this intent once what was sent has been heard, or after ``within_s``.
 
-        Later calls change nothing.
+        Later calls change nothing, and neither does one before the leg serves.
         """
         if self._serving is not None and not self._ending:
             self._ending = True
@@ -162,8 +171,11 @@ class CallLeg:
                 ending = Ending("failed", INTERNAL_ERROR, "internal error")
                 self.over(ending)
             await self._finish(ending, tasks)
-        if self._log.has_rest and len(self._house.rest) < REST_BOUND:
-            self._house.rest.isolate(self._log.write_rest(), "events")
+        if len(self._house.rest) < REST_BOUND:
+            if self.ear.has_rest:
+                self._house.rest.isolate(self.ear.write_rest(), "recording")
+            if self._log.has_rest:
+                self._house.rest.isolate(self._log.write_rest(), "events")
 
     async def _serve(self) -> Ending:
         """Everything between the opening and the end; gives the end's reason."""
@@ -185,6 +197,7 @@ class CallLeg:
             stack.enter_context(self._house.pinger.watching(self._holder))
             async with Tasks("leg") as tasks:
                 self._serving = tasks
+                tasks.spawn(self.ear.write(), "ear")
                 tasks.spawn(self._holder.seek(), "placing")
                 tasks.spawn(self._patience.speak(), "holding")
                 tasks.spawn(self._patience.give_up(), "giving up")
@@ -204,6 +217,7 @@ class CallLeg:
         if ending.reason == "stop":
             self._log.hung_up()
         within_s = self._last_words_s()
+        await self.ear.finish(within_s)
         with contextlib.suppress(TimeoutError, NatsAway):  # the rest is written later
             async with asyncio.timeout(within_s):
                 await self._log.stopped(

@@ -1,5 +1,5 @@
-"""The legs that this process carries: answers ``replay`` from their rings and says every second
-which they are.
+"""The legs that this process carries: answers ``replay`` from their rings and ``listen`` for their
+calls, closes them when asked to, and says every second which they are.
 
 app runs it; each leg adds itself while it is open.
 """
@@ -12,15 +12,19 @@ from typing import Protocol
 from protocol import codec, subjects
 from protocol.errors import DecodeError
 from protocol.ids import CallId, IngressId, Leg
-from protocol.placement import IngressAlive, ReplayRequest
+from protocol.line import Intent, Listen
+from protocol.placement import CloseLeg, IngressAlive, LegClosing, NoSuchLeg, ReplayRequest
 from runtime.bus import ERROR_CODE_HEADER, ERROR_HEADER, Bus
 from runtime.errors import NatsAway
 from stream_ingress import metrics
+from stream_ingress.ear_tracks import EarTracks
 from stream_ingress.line_out import Message
 from stream_ingress.metrics import Tally
 from stream_ingress.ring import Ring
 
 ALIVE_EVERY_S = 1.0
+HAND_OFF_S = 3.0
+"""How long a leg that is asked to hand off waits for a quiet moment."""
 
 
 class OpenLeg(Protocol):
@@ -30,7 +34,12 @@ class OpenLeg(Protocol):
     def call(self) -> CallId: ...
     @property
     def ring(self) -> Ring: ...
+    @property
+    def ear(self) -> EarTracks: ...
     def hand_off(self, *, within_s: float) -> None: ...
+    @property
+    def ending(self) -> bool: ...
+    def end(self, intent: Intent, *, within_s: float | None = None) -> None: ...
 
 
 class Legs:
@@ -69,12 +78,17 @@ class Legs:
 
     @contextlib.asynccontextmanager
     async def answering(self) -> AsyncGenerator[None]:
-        """Answer ``replay`` during the block."""
-        subscription = await self._bus.subscribe(subjects.ingress_replay(self._name), self._replay)
-        try:
+        """Answer ``replay``, ``close`` and ``listen`` during the block."""
+        handlers = {
+            subjects.ingress_replay(self._name): self._replay,
+            subjects.ingress_close(self._name): self._close,
+            subjects.ALL_LISTEN: self._listen,
+        }
+        async with contextlib.AsyncExitStack() as stack:
+            for subject, handler in handlers.items():
+                subscription = await self._bus.subscribe(subject, handler)
+                stack.push_async_callback(subscription.stop)
             yield
-        finally:
-            await subscription.stop()
 
     async def beat(self) -> None:
         """Say every second, for ever, which legs are open; flush the audio path's counts."""
@@ -101,6 +115,35 @@ class Legs:
             await self._fail(message.reply, 404, "no such leg here")
             return
         await self._bus.publish(message.reply, leg.ring.between(wanted.from_ms, wanted.to_ms))
+
+    async def _close(self, message: Message) -> None:
+        if not message.reply:
+            return
+        try:
+            wanted = codec.decode(CloseLeg, message.data)
+        except DecodeError:
+            await self._fail(message.reply, 400, "cannot read the request")
+            return
+        leg = self._open.get(wanted.leg)
+        if leg is None or leg.call != wanted.call:
+            await self._bus.publish(message.reply, NoSuchLeg(wanted.leg))
+            return
+        if wanted.intent == "handoff":
+            leg.hand_off(within_s=HAND_OFF_S)
+        else:
+            leg.end(wanted.intent, within_s=0)
+        if wanted.intent != "handoff" and not leg.ending:
+            await self._fail(message.reply, 503, "the leg is just being opened")
+            return
+        await self._bus.publish(message.reply, LegClosing(wanted.leg))
+
+    async def _listen(self, message: Message) -> None:
+        """Asked of every ingress: the one that holds the call's newest line answers."""
+        call = message.subject.split(".")[1]
+        carried = [number for number, leg in self._open.items() if leg.call == call]
+        if carried and message.reply:
+            codec.decode(Listen, message.data)
+            await self._bus.publish(message.reply, self._open[max(carried)].ear.listen())
 
     async def _fail(self, reply: str, code: int, description: str) -> None:
         headers = {ERROR_HEADER: description, ERROR_CODE_HEADER: str(code)}

@@ -6,6 +6,7 @@ for what the ring holds. Keys are never logged.
 """
 
 import contextlib
+from collections.abc import Callable
 
 from protocol import line, subjects
 from protocol.ids import CallId, Leg
@@ -33,6 +34,8 @@ class LineIn:
         self.ring = Ring(begins_ms)
         self.frames = 0
         self.dropped = 0
+        self.ear: Callable[[int, bytes], None] | None = None
+        """Gets every frame with its line_ms while somebody listens or the call is recorded."""
 
     @property
     def now_ms(self) -> int:
@@ -61,6 +64,8 @@ class LineIn:
         self.ring.audio(line_ms, payload)
         self.frames += 1
         self._tally.frames_in += 1
+        if self.ear is not None:
+            self.ear(line_ms, payload)
         if clock.gaps != gaps and self.frames > 1:
             self._tally.gaps += 1
         if not self._audio_subject:

@@ -18,6 +18,7 @@ from protocol.ids import CallId, Epoch, ItemId, Leg
 from protocol.line import Intent, Playhead
 from runtime.bus import Bus
 from runtime.errors import NatsAway
+from stream_ingress.ear import Ear
 from stream_ingress.metrics import Tally
 from stream_ingress.outgoing import Outgoing
 from stream_ingress.playback import Effect, Finished, Playback, Reached, SendMark
@@ -44,12 +45,13 @@ class Message(Protocol):
 
 class Reports(Struct, frozen=True):
     """Whom the line tells: of the last word on an item, of an ``end``, of a newer epoch that
-    speaks before anybody else told of it.
+    speaks before anybody else told of it, and that the call may be listened to.
     """
 
     finished: Callable[[Finished], None]
     end: Callable[[Intent], None]
     holder: Callable[[Epoch], None]
+    ear: Callable[[line.OpenEar], None]
 
 
 class LineOut:
@@ -81,6 +83,8 @@ class LineOut:
         self._progress = asyncio.Event()
         self._floor = Epoch(0)
         self._heard_subject = self._cleared_subject = ""
+        self.ear: Ear | None = None
+        """Learns what is sent and heard, once the call may be listened to."""
 
     @property
     def remaining_ms(self) -> int:
@@ -113,6 +117,7 @@ class LineOut:
 
     def finish(self) -> None:
         """The leg is over: report the last word on every item."""
+        self._cut_ear()
         for effect in self._playback.end(self._now_ms()):
             if isinstance(effect, Finished):
                 self._reports.finished(effect)
@@ -176,6 +181,8 @@ class LineOut:
                 await self._clear(codec.decode(line.Clear, message.data).n)
             case "end":
                 self._reports.end(codec.decode(line.End, message.data).intent)
+            case "ear":
+                self._reports.ear(codec.decode(line.OpenEar, message.data))
             case _:
                 pass  # a kind of a newer version
 
@@ -192,7 +199,11 @@ class LineOut:
 
     async def echo(self, name: str) -> None:
         """Twilio echoed a mark."""
-        await self._perform(self._playback.echo(name, self._now_ms()))
+        now_ms, proven = self._now_ms(), self._playback.proven
+        effects = self._playback.echo(name, now_ms)
+        if self.ear is not None and self._playback.proven > proven:
+            self.ear.heard(self._playback.proven, now_ms)
+        await self._perform(effects)
         self._progress.set()
 
     def _audio(self, audio: bytes) -> None:
@@ -204,10 +215,13 @@ class LineOut:
     def _send(self, audio: bytes) -> None:
         if not audio:
             return
-        mark = self._playback.audio(len(audio), self._now_ms())
+        now_ms = self._now_ms()
+        mark = self._playback.audio(len(audio), now_ms)
         if mark is None:
             self._tally.dropped_out += 1
             return
+        if self.ear is not None:
+            self.ear.sent.append((self._playback.sent, now_ms, audio))
         self._outgoing.media(audio)
         self._tally.frames_out += 1
         self._tally.bytes_out += len(audio)
@@ -231,17 +245,25 @@ class LineOut:
         await self._tell(self._cleared_subject, last)
 
     async def _empty(self) -> tuple[Playhead, ...]:
+        self._cut_ear()
         heads, effects = self._playback.clear(self._now_ms())
         self._outgoing.clear()
         self._progress.set()
         await self._perform(effects)
         return heads
 
+    def _cut_ear(self) -> None:
+        if self.ear is not None:
+            now_ms = self._now_ms()
+            self.ear.cut(self._playback.position(now_ms), now_ms)
+
     async def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case SendMark():
                     self._outgoing.mark(effect.name)
+                    if self.ear is not None:
+                        self.ear.marked(self._now_ms())
                 case Reached() if effect.item_id.startswith(LOCAL):
                     pass  # our own business
                 case Reached():

@@ -37,6 +37,14 @@ for _loss in ("gone", "silent", "lost", "stuck"):
 for _reason in ("stop", "closed", "lost", "refused"):
     ended.labels(_reason)
 
+_blocks = Counter(
+    "trunkline_ingress_ear_blocks_total",
+    "Blocks of 200 ms of both tracks of a call: kept in a recording, shown to who listens, lost "
+    "for a recording because NATS was away or the stream refused it",
+    ["fate"],
+)
+blocks_kept, blocks_shown, blocks_lost = map(_blocks.labels, ("kept", "shown", "lost"))
+
 _frames_in = Counter("trunkline_ingress_frames_in_total", "Audio messages from callers")
 _frames_out = Counter("trunkline_ingress_frames_out_total", "Audio messages to callers")
 _bytes_out = Counter("trunkline_ingress_audio_out_bytes_total", "Bytes of audio to callers")

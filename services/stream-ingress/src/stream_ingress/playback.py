@@ -81,6 +81,16 @@ class Playback:
         return not self._marks
 
     @property
+    def sent(self) -> int:
+        """The position behind everything that was sent."""
+        return self._sent
+
+    @property
+    def proven(self) -> int:
+        """The position before which everything was heard or cleared, as marks prove."""
+        return self._echoed
+
+    @property
     def unfinished(self) -> list[ItemId]:
         return list(self._items)
 

@@ -14,7 +14,7 @@ from websockets.http11 import Request, Response
 
 from runtime import admin, logging
 from stream_ingress import metrics
-from stream_ingress.admission import PATH, Admission
+from stream_ingress.admission import BROWSER_PATH, PATH, Admission
 
 _log = logging.get("server")
 
@@ -23,10 +23,11 @@ MAX_MESSAGE_BYTES = 64 * 1024
 CLOSE_WITHIN_S = 2.0
 GOING_AWAY = 1001
 SIGNATURE = "X-Twilio-Signature"
+ORIGIN = "Origin"
 
 
 class Gate:
-    """Answers upgrade requests: path, signature, room."""
+    """Answers upgrade requests: path, signature or origin, room."""
 
     def __init__(self, admission: Admission, slots: int) -> None:
         self._admission = admission
@@ -35,11 +36,16 @@ class Gate:
 
     def __call__(self, connection: ServerConnection, request: Request) -> Response | None:
         """None lets the upgrade pass."""
-        if request.path != PATH:
+        if request.path == PATH:
+            signatures = request.headers.get_all(SIGNATURE)
+            if len(signatures) != 1 or not self._admission.signed(signatures[0]):
+                return self._refuse(connection, HTTPStatus.FORBIDDEN, "wrong signature")
+        elif request.path == BROWSER_PATH and self._admission.browsers:
+            origins = request.headers.get_all(ORIGIN)
+            if len(origins) != 1 or not self._admission.from_desk(origins[0]):
+                return self._refuse(connection, HTTPStatus.FORBIDDEN, "wrong origin")
+        else:
             return self._refuse(connection, HTTPStatus.NOT_FOUND, "unknown path")
-        signatures = request.headers.get_all(SIGNATURE)
-        if len(signatures) != 1 or not self._admission.signed(signatures[0]):
-            return self._refuse(connection, HTTPStatus.FORBIDDEN, "wrong signature")
         server = connection.server
         if len(server.connections) >= self._slots:
             return self._refuse(connection, HTTPStatus.SERVICE_UNAVAILABLE, "no slot free")

@@ -35,6 +35,21 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             description="wss base of the ingress as Twilio reaches it; empty: PUBLIC_URL's host",
         ),
     ] = ""
+    browser_phone: Annotated[
+        bool,
+        Meta(
+            description="1: operators may call assistants from their browsers, at the desk's page "
+            "Phone; 0: no browser reaches a line"
+        ),
+    ] = False
+    dashboard_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^/?#]+/?$",
+            description="Where browsers find the desk: http(s)://host[:port]; only pages from "
+            "there may change anything or open browser lines",
+        ),
+    ] = "http://127.0.0.1:8080"
     ingress_host: Annotated[str, Meta(description="Address that media sockets come to")] = "0.0.0.0"  # noqa: S104 -- Twilio comes from other hosts
     ingress_port: Annotated[int, Meta(ge=0, le=65535, description="Port of media sockets")] = 8082
     ingress_admin_port: Annotated[

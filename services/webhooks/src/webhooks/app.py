@@ -15,11 +15,13 @@ from runtime.admin import Health, serving
 from runtime.bus import Bus
 from runtime.errors import NatsAway, ServiceError
 from runtime.names import process_name
-from runtime.provision import provision
+from runtime.provision import provision, provision_recordings
 from runtime.service import Shutdown
 from runtime.tasks import Tasks
 from webhooks import answers, calls, paths, stream_status, twilio_rest, twiml
 from webhooks.amd import MachineAnswer
+from webhooks.browser_calls import BrowserCalls
+from webhooks.browser_legs import BrowserLegs
 from webhooks.calls import Calls
 from webhooks.humans import Humans
 from webhooks.profiles import Profiles
@@ -60,6 +62,10 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             ) as port,
         ):
             _log.info("serving", port=port, public_url=settings.public_base)
+            # After everything that calls need: what room JetStream has is theirs first.
+            await provision_recordings(
+                nats, days=settings.recordings_days, max_bytes=settings.recordings_bytes
+            )
             health.started()
             await shutdown.wait()
 
@@ -78,13 +84,15 @@ async def opened(
         await wishes.provision()
     except NatsAway as error:
         raise ServiceError(f"JetStream did not take the bucket {BUCKET}: {error}") from error
-    humans = Humans(settings, Profiles(Path(settings.assistants_dir)), record, wishes)
+    profiles = Profiles(Path(settings.assistants_dir))
+    humans = Humans(settings, profiles, record, wishes)
     humans.warn()
     offers = Offers(settings)
     async with twilio_rest.opened(settings) as rest:
-        reconnect = Reconnect(record, rest, offers)
-        desk = Calls(settings, record, rest, wishes, humans, reconnect)
-        watchdog = Watchdog(nats, record, rest, humans, desk, reconnect)
+        reconnect, legs = Reconnect(record, rest, offers), BrowserLegs(nats, record)
+        browsers = BrowserCalls(settings, profiles, record, offers, humans)
+        desk = Calls(settings, record, rest, wishes, humans, reconnect, browsers, legs)
+        watchdog = Watchdog(nats, record, rest, humans, desk, reconnect, legs)
         async with (
             micro.serving(
                 nats, name="calls", description=calls.DESCRIPTION, endpoints=desk.endpoints()

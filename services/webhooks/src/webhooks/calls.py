@@ -1,7 +1,8 @@
 """The NATS service ``calls``: place, hang up, transfer, redirect. Also how our side ends a call by
 REST.
 
-Refusals are answers with a message for a person. Browser calls are never sent to Twilio.
+Refusals are answers with a message for a person. Browser calls are never sent to Twilio: they are
+opened by browser_calls and steered through browser_legs.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,10 +12,13 @@ from msgspec import Struct
 
 from protocol import ids, subjects
 from protocol.calls import (
+    BrowserPhone,
+    BrowserStreamEnded,
     CallDone,
     CallRefused,
     CallReply,
     HangUpCall,
+    OpenBrowserCall,
     PlaceCall,
     RedirectCall,
     TransferCall,
@@ -24,6 +28,8 @@ from protocol.ids import CallId
 from runtime import clock, logging
 from runtime.errors import NatsAway, Refused
 from runtime.micro import Endpoint, Request, json_handler
+from webhooks.browser_calls import BrowserCalls
+from webhooks.browser_legs import BrowserLegs
 from webhooks.decision import RESUMINGS, NewStream, resume
 from webhooks.humans import Humans, Target
 from webhooks.numbers import Parties, refusal
@@ -57,6 +63,8 @@ class Calls:
         wishes: Wishes,
         humans: Humans,
         reconnect: Reconnect,
+        browsers: BrowserCalls,
+        legs: BrowserLegs,
     ) -> None:
         self._settings = settings
         self._record = record
@@ -64,6 +72,8 @@ class Calls:
         self._wishes = wishes
         self._humans = humans
         self._reconnect = reconnect
+        self._browsers = browsers
+        self._legs = legs
         self._outbound = Outbound(settings, wishes, rest, record)
 
     def endpoints(self) -> list[Endpoint]:
@@ -73,6 +83,9 @@ class Calls:
             _endpoint("hang_up", HangUpCall, self.hang_up),
             _endpoint("transfer", TransferCall, self.transfer),
             _endpoint("redirect", RedirectCall, self.redirect),
+            _endpoint("browser_phone", BrowserPhone, self._browsers.phone),
+            _endpoint("open_browser_call", OpenBrowserCall, self._browsers.open),
+            _endpoint("stream_ended", BrowserStreamEnded, self._browsers.stream_ended),
         ]
 
     async def hang_up(self, ask: HangUpCall) -> CallReply:
@@ -80,6 +93,8 @@ class Calls:
         story = await self._record.story(ask.call, timeout=LOG_S)
         if (problem := _problem(story)) is not None:
             return problem
+        if story.channel == "browser":
+            return await self._legs.hang_up(ask.call, story)
         await self._record.redirecting(ask.call, "hang_up", timeout=LOG_S)
         reason: EndReason = "canceled" if story.started is None else "assistant_hung_up"
         return await self._hang_up(ask.call, reason)
@@ -109,6 +124,8 @@ class Calls:
             return CallRefused("not_allowed", "Nobody is there to take this call now.")
         if (reason := refusal(target.number, self._settings.outbound_prefixes)) is not None:
             return CallRefused("not_allowed", reason)
+        if story.channel == "browser":  # nobody is dialled
+            return await self._legs.transfer(ask.call, story, target.number)
         if not await self._wishes.slot(self._settings.outbound_per_minute):
             return too_many(self._settings.outbound_per_minute)
         await self._record.redirecting(ask.call, "transfer", timeout=LOG_S)
@@ -132,6 +149,8 @@ class Calls:
             return problem
         if story.started is None or story.closing is not None or story.transferred is not None:
             return CallRefused("not_in_progress", "This call has no stream that could be replaced.")
+        if story.channel == "browser":
+            return await self._legs.redirect(ask.call, story)
         stream = resume(story, story.started, "redirect", ids.new_event_id(), clock.utc_now())
         if not isinstance(stream, NewStream):
             return CallRefused(
@@ -172,8 +191,6 @@ def _problem(story: Story) -> CallRefused | None:
         return CallRefused("unknown_call", "There is no such call.")
     if story.ended is not None:
         return _NOT_IN_PROGRESS
-    if story.channel == "browser":
-        return CallRefused("not_allowed", "This call is not on the telephone.")
     return None
 
 

@@ -25,6 +25,8 @@ CLOSING_MS = 6_000
 """How long Twilio has to ask what follows a stream that was closed with an intent."""
 LONGEST_MS = 24 * 3_600_000
 """No call lasts longer at Twilio."""
+UNOPENED_MS = 70_000
+"""A browser call without a leg by then never gets one: its token is good for a minute."""
 RANG_MS = 20_000
 """After its voice webhook a call has a leg by then, unless it still rings or failed."""
 OFFERED_S = 10
@@ -122,10 +124,10 @@ def next_step(story: Story, lost: Lost, now: datetime) -> Step:
     over = story.ended is not None or lost.silent_ms > LONGEST_MS
     if over or not story.known or story.leg > lost.leg:
         return "forget"
+    if story.channel == "browser":
+        return _browser_step(story, lost, now)
     if story.started is None:
         return "ask"  # it may ring for long, or be with a human
-    if story.channel == "browser":
-        return "act" if lost.silent_ms >= CLOSING_MS else "ask"
     if story.transferred is not None:
         return "ask"  # two people talk without us
     if story.resumed is not None and age_s(story.resumed, now) < OFFERED_S:
@@ -139,3 +141,11 @@ def next_step(story: Story, lost: Lost, now: datetime) -> Step:
     if story.closing is not None and lost.silent_ms < CLOSING_MS:
         return "ask"
     return "act"
+
+
+def _browser_step(story: Story, lost: Lost, now: datetime) -> Step:
+    """``ask``: the page has time left to ask what follows, or to open what it was offered."""
+    if story.started is None:
+        return "act" if lost.silent_ms >= UNOPENED_MS else "ask"
+    offered = story.resumed is not None and age_s(story.resumed, now) < OFFERED_S
+    return "act" if lost.silent_ms >= CLOSING_MS and not offered else "ask"

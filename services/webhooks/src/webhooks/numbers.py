@@ -1,5 +1,6 @@
 """Telephone numbers: who is who on a call, and which numbers may be dialled. Pure."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -53,6 +54,19 @@ def refusal(to: str, prefixes: Sequence[str]) -> str | None:
     if not to.startswith(tuple(prefixes)):
         return "Numbers with this prefix may not be called (OUTBOUND_PREFIXES)."
     return None
+
+
+def operator_number(operator: str) -> str:
+    """The number that an operator calls as from a browser unless they say another one: fictional,
+    +1 555 010 0100 to 0999, always the same for a name. Two names in 900 may share one.
+    """
+    digest = hashlib.sha256(operator.encode()).digest()
+    return f"+15550100{100 + int.from_bytes(digest[:8]) % 900}"
+
+
+def masked(number: str) -> str:
+    """``+12****3456``: enough of a number to know it again."""
+    return f"{number[:3]}****{number[-4:]}" if len(number) > 8 else "****"
 
 
 def caller_id(who: Parties) -> str:

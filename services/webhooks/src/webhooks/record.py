@@ -61,13 +61,20 @@ class Record:
         self._log = CallLog(bus)
         self._worker = worker
 
-    async def rang(self, call: CallId, who: Parties, *, timeout: float) -> Story:
-        """Write ``ringing`` unless the log has it, and read the call's story with it."""
+    async def rang(
+        self, call: CallId, who: Parties, *, operator: str = "", timeout: float
+    ) -> Story:
+        """Write ``ringing`` unless the log has it, and read the call's story with it.
+
+        ``operator``: who calls from a browser; empty for a telephone.
+        """
         event = Ringing(
             **self._common(call, ids.caused_event_id("voice", call)),
             caller=who.caller,
             called=who.called,
             direction=who.direction,
+            channel="browser" if operator else "phone",
+            operator=operator,
         )
         async with _within(timeout):
             sequence = await outbox.take(self._bus, event, expected=0, timeout=timeout)

@@ -56,6 +56,13 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     assistants_dir: Annotated[str, Meta(description="Folder of the assistant profiles")] = (
         "assistants"
     )
+    browser_phone: Annotated[
+        bool,
+        Meta(
+            description="1: operators may call assistants from their browsers, at the desk's page "
+            "Phone; 0: no browser reaches a line"
+        ),
+    ] = False
     outbound_prefixes: Annotated[
         tuple[str, ...],
         Meta(
@@ -80,6 +87,18 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             "rotation, the first one signs"
         ),
     ]
+
+    recordings_days: Annotated[
+        int, Meta(ge=1, le=3650, description="Days that the sound of recorded calls is kept")
+    ] = 30
+    recordings_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024**2,
+            description="Most bytes of recorded sound that are kept, about 1 MB for a minute of a "
+            "call; past it the oldest goes",
+        ),
+    ] = 1024**3
 
     def __post_init__(self) -> None:
         problems = [

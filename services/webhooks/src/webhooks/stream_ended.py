@@ -1,6 +1,6 @@
 """POST /twilio/stream-ended, the action of <Connect>: Twilio asks what follows a stream that ended.
 
-The shell around decision: reads the log, writes what was decided, answers with TwiML.
+The shell around after_stream that answers with TwiML, and dials a human where that was decided.
 """
 
 from urllib.parse import parse_qs
@@ -13,10 +13,10 @@ from protocol.stream_token import LIFETIME_S
 from runtime import clock, logging
 from runtime.errors import NatsAway
 from webhooks import metrics, paths, twiml
+from webhooks.after_stream import LOG_S, AfterStream, Asked
 from webhooks.allowance import Barred
 from webhooks.answers import document
 from webhooks.decision import (
-    BY_REST,
     TERMINAL,
     Apologise,
     Decision,
@@ -24,7 +24,6 @@ from webhooks.decision import (
     HangUp,
     NewStream,
     Wait,
-    decide,
 )
 from webhooks.humans import Humans, Target
 from webhooks.numbers import Parties, parties
@@ -36,8 +35,6 @@ from webhooks.stream_token import Offers
 
 _log = logging.get("stream-ended")
 
-LOG_S = 1.0
-"""Seconds that each of reading and writing the log may take: the caller hears silence meanwhile."""
 ASKED_AGAIN = "asked_again"
 
 
@@ -46,6 +43,7 @@ class StreamEnded:
 
     def __init__(self, record: Record, offers: Offers, humans: Humans, settings: Settings) -> None:
         self._record = record
+        self._after = AfterStream(record)
         self._offers = offers
         self._humans = humans
         self._action = settings.public_base + paths.STREAM_ENDED
@@ -56,14 +54,12 @@ class StreamEnded:
         Without the log nobody knows which leg a new stream would succeed, and the ingress could
         not open it either: the caller is kept a moment and Twilio asks once more, then apology.
         """
-        request = _request(form)
+        asked = Asked(form.call, _request(form), form.get("CallStatus"))
         who = parties(form)
         target = self._humans.target(who.called)
         try:
-            story = await self._record.story(form.call, timeout=LOG_S)
-            decision = _decide(form, story, request, human_there=target is not None)
-            if isinstance(decision, NewStream):
-                decision = await self._take(form, request, decision)
+            story = await self._after.story(form.call)
+            decision = await self._after.decide(asked, story, human_there=target is not None)
         except NatsAway:
             metrics.log_away.labels("stream-ended").inc()
             return self._without_log(form)
@@ -74,9 +70,9 @@ class StreamEnded:
             if barred is None:
                 await self._write_transfer(form, story, target)
             else:
-                decision = _decide(form, story, request, human_there=False)
+                decision = self._after.decided(asked, story, human_there=False)
                 await self._write_barred(form, story, barred)
-        await self._write_end(form, decision)
+        await self._after.write_end(asked, decision)
         metrics.decisions.labels(type(decision).__name__).inc()
         _log.info("stream ended", call_id=form.call, decision=type(decision).__name__)
         return document(self._twiml(form, decision, who, target))
@@ -105,30 +101,6 @@ class StreamEnded:
                     expires=int(clock.unix_now()) + LIFETIME_S,
                 )
 
-    async def _take(self, form: SignedForm, request: EventId, decision: NewStream) -> Decision:
-        """Write ``resuming``; what is done then.
-
-        Who loses against another such request offers the same stream, for the log lets one socket
-        open it; who loses against a redirect by REST stands back.
-        """
-        if decision.expected is None:
-            return decision
-        first = await self._record.resuming(
-            form.call,
-            request,
-            previous_leg=decision.previous_leg,
-            because=decision.because,
-            expected=decision.expected,
-            timeout=LOG_S,
-        )
-        _log.info("call resumed", call_id=form.call, because=decision.because, first=first)
-        if first:
-            return decision
-        story = await self._record.story(form.call, timeout=LOG_S)
-        again = _decide(form, story, request, human_there=False)
-        by_rest = story.resumed is not None and story.resumed.reason in BY_REST
-        return again if isinstance(again, HangUp) or by_rest else decision
-
     async def _write_transfer(self, form: SignedForm, story: Story, target: Target) -> None:
         """Write ``transferred``, once a leg; the answer does not wait for a log that is away."""
         try:
@@ -145,22 +117,6 @@ class StreamEnded:
         except NatsAway:
             _log.warning("refused dial not written: the log is away", call_id=form.call)
 
-    async def _write_end(self, form: SignedForm, decision: Decision) -> None:
-        """Write ``call_ended`` if decided; the answer does not wait for a log that is away."""
-        if isinstance(decision, NewStream | DialHuman | Wait) or decision.reason is None:
-            return
-        status = form.get("CallStatus")
-        try:
-            await self._record.ended(
-                form.call,
-                decision.reason,
-                status=status if status in TERMINAL else "",
-                timeout=LOG_S,
-            )
-        except NatsAway:
-            # The status callback says it again.
-            _log.warning("end of call not written: the log is away", call_id=form.call)
-
     def _without_log(self, form: SignedForm) -> Response:
         _log.warning("stream ended while the log is away", call_id=form.call)
         if form.get("CallStatus") in TERMINAL:
@@ -168,16 +124,6 @@ class StreamEnded:
         if ASKED_AGAIN in parse_qs(form.query):
             return document(self._humans.net(form))
         return document(twiml.ask_again(f"{self._action}?{ASKED_AGAIN}=1"))
-
-
-def _decide(form: SignedForm, story: Story, request: EventId, *, human_there: bool) -> Decision:
-    return decide(
-        story,
-        call_status=form.get("CallStatus"),
-        request=request,
-        now=clock.utc_now(),
-        human_there=human_there,
-    )
 
 
 def _request(form: SignedForm) -> EventId:

@@ -21,6 +21,7 @@ from runtime.calllog import CallLog
 from runtime.errors import NatsAway
 from runtime.tasks import Tasks
 from webhooks import metrics, twiml
+from webhooks.browser_legs import BrowserLegs
 from webhooks.calls import Calls
 from webhooks.decision import (
     TERMINAL,
@@ -67,6 +68,7 @@ class Watchdog:
         humans: Humans,
         desk: Calls,
         reconnect: Reconnect,
+        legs: BrowserLegs,
     ) -> None:
         self._bus = bus
         self._log = CallLog(bus)
@@ -75,6 +77,7 @@ class Watchdog:
         self._humans = humans
         self._desk = desk
         self._reconnect = reconnect
+        self._legs = legs
         self._roll = Roll()
         self._in_work: set[CallId] = set()
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -174,7 +177,7 @@ class Watchdog:
         _log.info("leg is in no heartbeat", call_id=call, leg=lost.leg, step=step)
         if story.channel == "browser":
             if step == "act":
-                await self._record.ended(call, "lost", timeout=LOG_S)
+                await self._legs.left(call, story)
         elif not await self._over(call) and step == "act":
             await self._act(call, story)
         return _pause_ms(lost)
