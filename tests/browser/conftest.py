@@ -96,16 +96,32 @@ def system() -> Iterator[System]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+Launch = Callable[..., Browser]
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def launch() -> Iterator[Launch]:
+    """Starts a Chromium: `launch("--a-flag", ...)`."""
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            # A root's Chromium has no sandbox; microphones are asked for and given by flags alone.
-            args=["--no-sandbox", "--use-fake-ui-for-media-stream"],
-        )
-        yield chromium
-        chromium.close()
+        launched: list[Browser] = []
+
+        def start(*flags: str) -> Browser:
+            chromium = playwright.chromium.launch(
+                executable_path=CHROMIUM,
+                # A root's Chromium has no sandbox; microphones are given by flags alone.
+                args=["--no-sandbox", "--use-fake-ui-for-media-stream", *flags],
+            )
+            launched.append(chromium)
+            return chromium
+
+        yield start
+        for chromium in launched:
+            chromium.close()
+
+
+@pytest.fixture(scope="session")
+def browser(launch: Launch) -> Browser:
+    return launch()
 
 
 NewPage = Callable[..., Page]
@@ -113,15 +129,22 @@ NewPage = Callable[..., Page]
 
 @pytest.fixture
 def new_page(browser: Browser, system: System) -> Iterator[NewPage]:
-    """Opens a page in a browser profile of its own: `new_page(javascript=False, width=360)`.
+    """Opens a page in a browser profile of its own: `new_page(javascript=False, width=360)`;
+    `chromium` is another browser of `launch`.
 
     At the end of the test no page may have had an error.
     """
     contexts: list[BrowserContext] = []
     problems: list[str] = []
 
-    def open_(*, javascript: bool = True, width: int = 1280, dark: bool = False) -> Page:
-        context = browser.new_context(
+    def open_(
+        *,
+        javascript: bool = True,
+        width: int = 1280,
+        dark: bool = False,
+        chromium: Browser | None = None,
+    ) -> Page:
+        context = (chromium or browser).new_context(
             base_url=system.url,
             java_script_enabled=javascript,
             viewport={"width": width, "height": 800},

@@ -45,6 +45,7 @@ class LineEnd:
         self.kinds: list[str] = []
         self.ends: list[str] = []
         self.clears: list[int] = []
+        self.ears: list[line.OpenEar] = []
         self.playing = ""
         self.epochs: set[int] = set()
         self.ring: Replay | None = None
@@ -168,6 +169,8 @@ class LineEnd:
                 await self.heard(item, len(self.audio[item]) // BYTES_PER_MS, done=True)
         elif kind == "clear":
             self.clears.append(codec.decode(line.Clear, message.data).n)
+        elif kind == "ear":
+            self.ears.append(codec.decode(line.OpenEar, message.data))
         elif kind == "end":
             self.ends.append(codec.decode(line.End, message.data).intent)
 

@@ -28,7 +28,7 @@ from protocol.callers import AdmitCall, Admitted, SetPin
 from protocol.calls import CallDone, CallRefused, HangUpCall
 from protocol.streams import CALLS
 from runtime import bus as nats
-from runtime import scan
+from runtime import scan, tracks
 from runtime.admin import Health
 from runtime.bucket import Bucket
 from runtime.clock import utc_now
@@ -36,7 +36,7 @@ from runtime.errors import Refused
 from runtime.micro import Endpoint, Request, json_handler, serving
 from runtime.objects import Objects
 from runtime.outbox import publish
-from runtime.provision import provision
+from runtime.provision import provision, provision_recordings
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings, Secret
 from testbed.migrations import migrate, migrations_table
@@ -48,6 +48,8 @@ ROOT = Path(__file__).parents[2]
 NUMBER, OTHER = "+4930123456", "+12125553456"
 WORDS = ("aubergine", "velociped", "zeppelin")
 """What this caller says, what an operator writes about it, what a todo says."""
+SOUND = b"the sound of an aubergine" * 64
+"""What is recorded of it."""
 MIRA = Operator("mira", "admin")
 
 
@@ -163,6 +165,10 @@ async def the_caller(past: Past) -> list[Writer]:
     await bucket.provision("Wishes", max_age_s=3600, max_bytes=2**20)
     for key, number in (("w1", NUMBER), ("w2", OTHER)):
         await bucket.create(key, codec.encode({"to": number}))
+    assert await provision_recordings(past.bus, days=1, max_bytes=2**23)
+    for n in (1, 5):
+        for track in ("caller", "assistant"):
+            await tracks.keep(past.bus, call_id(n), track, 0, SOUND if n == 1 else b"a" * 1600)
     await Objects(past.bus, SPEECH).put("greeting", b"\xff" * 160, timeout=PATIENCE_S)
     return theirs
 
@@ -181,7 +187,9 @@ async def test_nothing_of_a_forgotten_caller_is_left_in_any_store(
     theirs = await the_caller(past)
     seen = await traces(past)
     assert set(seen[NUMBER]) >= {"calls", "call_events", "callers", "KV_OUTBOUND", "CALLS"}
-    assert set(seen[WORDS[0]]) >= {"call_utterances", "call_tools", "calls", "CALLS"}
+    stored = {"call_utterances", "call_tools", "calls", "CALLS", "RECORDINGS"}
+    assert set(seen[WORDS[0]]) >= stored
+    assert "RECORDINGS" in seen[call_id(1)]
     assert seen[WORDS[1]] == ["audit"]
 
     report = await Forgetter(past.db, past.bus).forget(NUMBER, MIRA)
@@ -195,12 +203,14 @@ async def test_nothing_of_a_forgotten_caller_is_left_in_any_store(
     expected = {"todos": 1, "tool results": 1, "caller records": 1, "entries in buckets": 1}
     assert {what: removed[what] for what in expected} == expected
     assert removed["texts of the audit trail"] == 1
+    assert removed["blocks of recorded sound"] == 2
     # Somebody else's are as they were.
     assert await past.rows("SELECT caller FROM calls") == [(OTHER,)]
     assert await past.rows("SELECT number FROM callers") == [(OTHER,)]
     assert await past.sql("SELECT count(*) FROM todos") == 1
     assert await past.tables_with("no pizza today") == ["audit"]
     assert await past.streams_with(OTHER) == ["CALLS", "KV_OUTBOUND"]
+    assert await past.streams_with(call_id(5)) == ["CALLS", "RECORDINGS"]
     act = "SELECT detail FROM audit WHERE act = 'forget_caller'"
     assert "4 calls forgotten." in await past.sql(act)
     # Asked again, nothing is found and nothing breaks.
@@ -221,6 +231,7 @@ async def test_a_forgotten_call_does_not_come_back(past: Past) -> None:
     assert await rebuild(past.db, past.bus) == (0, 1)
     assert await traces(past) == {}
     late = backup[0]
+    await tracks.keep(past.bus, late.call_id, "caller", 200, SOUND)
     await past.publish_raw(subjects.log(late.call_id, "ringing"), codec.encode(late), "late")
     intake, projection = running(past)
     task = asyncio.create_task(intake.run(projection.came))

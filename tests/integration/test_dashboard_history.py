@@ -20,20 +20,22 @@ from past import Past, count, ended_call, event_of, running, until
 
 from dashboard import metrics
 from dashboard.database import opened
-from dashboard.history import intake, projection
+from dashboard.history import intake, projection, retention
 from dashboard.history.archive import LogOrArchive, rebuild
 from dashboard.history.retention import remove_old
 from dashboard.live.board import row_of
+from dashboard.sound.recording import recorded
 from protocol import events as e
 from protocol import subjects
 from protocol.ids import CallId
 from protocol.streams import CALLS
 from runtime import bus as nats
-from runtime import scan
+from runtime import scan, tracks
 from runtime.calllog import CallLog
 from runtime.clock import utc_now
 from runtime.durable import Delivered, Durable
-from runtime.provision import provision
+from runtime.errors import NatsAway
+from runtime.provision import provision, provision_recordings
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings, Secret
 from testbed.nats_server import NatsServer
@@ -278,15 +280,42 @@ async def test_old_calls_go_by_one_desk(past: Past) -> None:
     young = ended_call(2, began=utc_now() - timedelta(days=20))
     await past.write(old, young)
     await past.taken_in(count([old, young]))
-    removed = await asyncio.gather(remove_old(past.db, 30), remove_old(past.db, 30))
+    assert await provision_recordings(past.bus, days=1, max_bytes=2**23)
+    for call in (call_id(1), call_id(2)):
+        await tracks.keep(past.bus, call, "caller", 0, b"a" * 1600)
+    removed = await asyncio.gather(
+        remove_old(past.db, past.bus, 30), remove_old(past.db, past.bus, 30)
+    )
     assert sum(removed) == 1
     assert await past.rows("SELECT call_id FROM calls") == [(call_id(2),)]
     assert await past.holds(count([young]))
+    assert await recorded(past.bus, call_id(1)) is None
+    assert await recorded(past.bus, call_id(2)) is not None
     async with past.db.transaction(5) as connection:
         lock = "SELECT pg_advisory_xact_lock(hashtextextended('trunkline history retention', 0))"
         await connection.execute(lock)
-        assert await remove_old(past.db, 1) == 0
-    assert await remove_old(past.db, 1) == 1
+        assert await remove_old(past.db, past.bus, 1) == 0
+    assert await remove_old(past.db, past.bus, 1) == 1
+    assert await recorded(past.bus, call_id(2)) is None
+
+
+async def test_an_old_call_stays_as_long_as_its_recording_cannot_go(
+    past: Past, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = ended_call(1, began=utc_now() - timedelta(days=40))
+    await past.write(old)
+    await past.taken_in(count([old]))
+
+    async def away(_: object, __: object) -> int:
+        raise NatsAway("RECORDINGS cannot be purged")
+
+    monkeypatch.setattr(retention, "purge_recording", away)
+    with pytest.raises(NatsAway):
+        await remove_old(past.db, past.bus, 30)
+    assert await past.rows("SELECT call_id FROM calls") == [(call_id(1),)]
+    monkeypatch.undo()
+    # Without any stream of recordings there is nothing to remove, and that is no obstacle.
+    assert await remove_old(past.db, past.bus, 30) == 1
 
 
 def some_calls() -> list[Writer]:

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,8 @@ from dashboard.live.board import Board
 from dashboard.live.call_screen import CallScreen
 from dashboard.live.filters import Filter, filter_of
 from dashboard.live.screen import ROWS_A_TICK, SAY_AT_MOST, SHOW_ENDED, Screen
+from dashboard.score.reading import parts_of
+from dashboard.score.svg import STRIP_MS
 from protocol import events as e
 from protocol.ids import ItemId
 from protocol.line import LiveTranscript
@@ -257,3 +260,46 @@ def test_partial_words_that_end_in_nothing_are_taken_away() -> None:
     assert message is not None
     assert '<li id="mark-p" data-gone>' in message.data
     assert "ended, caller hung up" in re.sub(r"\s+", " ", message.data)
+
+
+def test_a_row_in_which_nothing_happened_is_moved_on_instead_of_drawn(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = utc_now() + timedelta(seconds=20)
+    drawn = 0
+
+    def counted(*given: Any, **named: Any) -> Any:
+        nonlocal drawn
+        drawn += 1
+        return parts_of(*given, **named)
+
+    desk.screen.listing()
+    monkeypatch.setattr("dashboard.live.screen.utc_now", lambda: later)
+    monkeypatch.setattr("dashboard.live.screen.parts_of", counted)
+    moved = desk.screen.listing().going
+    assert drawn == 0
+    fresh = Screen(desk.board, Html(ZoneInfo("UTC"))).listing().going
+    assert drawn == len(fresh) == len(moved)
+    lengths = r'data-elapsed-ms="\d+">[\d:]+<'
+    full = 0
+    for ours, anew in zip(moved, fresh, strict=True):
+        assert re.findall(lengths, ours) == re.findall(lengths, anew), "its length is right"
+        shift = re.search(r'data-age="(\d+)" transform="translate\(-([\d.]+) 0\)"', ours)
+        to_ms = int(re.findall(r'data-to="(\d+)"', ours)[0])
+        if to_ms == STRIP_MS:
+            assert shift is None, "before its first minute is full a strip does not move"
+            continue
+        assert shift is not None
+        full += 1
+        assert to_ms + int(shift[1]) == pytest.approx(
+            int(re.findall(r'data-to="(\d+)"', anew)[0]), abs=2
+        )
+        assert float(shift[2]) == pytest.approx(int(shift[1]) * 420 / STRIP_MS, abs=0.01)
+    assert full > SOME / 4
+
+
+def test_a_row_of_long_ago_is_drawn_anew(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.screen.listing()
+    later = utc_now() + timedelta(seconds=61)
+    monkeypatch.setattr("dashboard.live.screen.utc_now", lambda: later)
+    assert not [row for row in desk.screen.listing().going if "data-age" in row]

@@ -2,12 +2,13 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.form import fields
 from dashboard.planner.forms import Draft, draft, draft_of
-from dashboard.planner.week import WEEK, by_day
+from dashboard.planner.week import WEEK, by_day, first_day, week
 from protocol.todos import Refused, Todo, TodoScope
 
 TODAY = date(2026, 11, 22)  # a Sunday
@@ -48,6 +49,50 @@ def test_days_are_in_order_and_none_is_empty_but_the_week_ahead(
         assert not free
 
 
+@given(lists, days)
+def test_a_week_has_seven_columns_and_loses_nothing_from_its_first_day_on(
+    found: list[Todo], first: date
+) -> None:
+    made = week([*found, *found], first=first, today=TODAY)
+    assert [day.day for day in made.days] == [first + timedelta(days=n) for n in range(WEEK)]
+    assert all(day.day > made.last and day.todos for day in made.later)
+    shown = [todo for day in (*made.days, *made.later) for todo in day.todos]
+    assert sorted(t.id for t in shown) == sorted(t.id for t in found if t.deadline >= first), "once"
+    assert [day.day for day in made.days if day.today] == ([TODAY] if TODAY in _span(first) else [])
+    assert all(day.past == (day.day < TODAY) for day in made.days)
+    assert (made.before, made.after) == (first - timedelta(days=7), made.last + timedelta(days=1))
+    assert made.is_now == (first == TODAY)
+
+
+def _span(first: date) -> list[date]:
+    return [first + timedelta(days=n) for n in range(WEEK)]
+
+
+@pytest.mark.parametrize(
+    ("first", "title"),
+    [
+        (date(2026, 11, 22), "22 – 28 November"),
+        (date(2026, 11, 28), "28 Nov – 4 Dec"),
+        (date(2026, 12, 29), "29 Dec 2026 – 4 Jan 2027"),
+        (date(2027, 1, 5), "5 – 11 January 2027"),
+    ],
+)
+def test_the_title_of_a_week_says_what_differs(first: date, title: str) -> None:
+    assert week((), first=first, today=TODAY).title == title
+
+
+@given(st.text(max_size=12) | st.dates().map(str))
+def test_whatever_is_asked_for_a_week_begins_on_a_day_that_can_be_shown(asked: str) -> None:
+    first = first_day(asked, TODAY)
+    assert week((), first=first, today=TODAY).days[-1].day == first + timedelta(days=6)
+    assert first == TODAY or str(first) == asked
+
+
+def test_how_many_of_a_day_are_left() -> None:
+    found = [Todo(1, "x", TODAY, DONE), Todo(2, "y", TODAY), Todo(3, "z", TODAY)]
+    assert week(found, first=TODAY, today=TODAY).days[0].left == 2
+
+
 def test_titles_and_notes() -> None:
     found = [
         Todo(n, "x", TODAY + timedelta(days=away)) for n, away in enumerate((0, 1, 2, 7), start=1)
@@ -71,6 +116,8 @@ def test_a_draft_keeps_what_was_typed_and_names_the_field_at_fault() -> None:
     assert draft({}).problems.keys() == {"description", "deadline"}
     fine = draft({"description": "buy milk", "deadline": "2026-11-25"})
     assert fine.problems == {}
+    pushed = draft({"description": "x", "deadline": "2026-11-25", "to": "2026-11-27"})
+    assert pushed.day == date(2026, 11, 27), "a day's button counts for more than the field"
     assert fine.day == date(2026, 11, 25)
 
 

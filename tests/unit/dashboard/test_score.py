@@ -335,3 +335,66 @@ def test_the_page_names_every_part_for_people_who_do_not_see_it() -> None:
         assert title.text == group.get("aria-label")
     assert "4 turns of the caller" in svg.get("aria-label", "")
     assert "1 cut off" in svg.get("aria-label", "")
+
+
+def steered() -> Writer:
+    """A call that an operator listened to, took over twice, and whispered in."""
+    w = Writer(4, BEGAN, 0)
+    w.ring()
+    w.start()
+    w.session(300)
+    w.add(500, e.RecordingStarted, line_ms=450, announced=True)
+    w.says(900, "a1", "Good morning.", 1500)
+    w.add(3000, e.OperatorActed, operator="mira", act="take_over")
+    w.add(3100, e.TakenOver, operator="mira", line_ms=3050)
+    w.says(4000, "operator:1", "", 2000)
+    w.add(7000, e.GivenBack, operator="mira", line_ms=6900, reason="silent")
+    w.add(8000, e.OperatorActed, operator="noor", act="whisper")
+    w.add(8100, e.Whispered, by="noor", text="be brief")
+    w.add(9000, e.TakenOver, operator="noor", line_ms=8900)
+    return w
+
+
+def test_an_operator_who_spoke_has_a_span_and_speech_of_their_own() -> None:
+    events = [event for _, event in steered().entries]
+    parts = parts_of(score_of(events), BEGAN + timedelta(seconds=12))
+    assert spans(parts, "taken") == [(3050, 6900), (8900, 12_000)]
+    first, second = of(parts, "taken")
+    assert first.words == (
+        "mira took the call over, 0:03: fell silent; the assistant had it back after 3.9 s"
+    )
+    assert (second.label, second.tone) == ("noor", "open")
+    assert [(p.key, p.words) for p in of(parts, "operator")] == [
+        ("operator:1", "mira, 0:04, 2.0 s: mira speaks")
+    ]
+    assert [p.key for p in of(parts, "assistant")] == ["a1"], "it is not the assistant's"
+    assert "2 times taken over" in summary(parts)
+
+
+def test_a_whisper_is_one_rule_with_its_words_and_recording_begins_on_the_line() -> None:
+    events = [event for _, event in steered().entries]
+    rules = {p.label: p for p in of(parts_of(score_of(events), NOW), "rule")}
+    assert rules["whisper"].words.startswith("noor whispered: be brief")
+    assert rules["recording"].from_ms == 450
+    assert rules["recording"].words.startswith("Recorded from here on, as announced")
+    assert rules["take over"].words.startswith("mira: take_over")
+    refused = [x for x in events if not isinstance(x, e.Whispered)]
+    rules = {p.label: p for p in of(parts_of(score_of(refused), NOW), "rule")}
+    assert rules["whisper"].words.startswith("noor: whisper"), "also of one that was refused"
+
+
+def test_a_call_that_ends_while_it_is_taken_over_ends_its_span() -> None:
+    w = steered()
+    w.ends(15_000)
+    parts = parts_of(score_of(event for _, event in w.entries), NOW)
+    last = of(parts, "taken")[-1]
+    assert (last.from_ms, last.to_ms, last.tone) == (8900, 15_000, "")
+    assert "spoke to the end" in last.words
+
+
+@pytest.mark.parametrize("width", [280, 600, 1200])
+def test_what_operators_did_is_drawn_in_every_size(width: float) -> None:
+    parts = parts_of(score_of(event for _, event in steered().entries), NOW)
+    for drawn in (strip(parts), tiny(parts), sheet(parts, width, 0, 12_000)):
+        names = {group.get("class") for group in ET.fromstring(drawn).iter() if group.get("class")}
+        assert {"part part--operator", "part part--taken", "part part--taken is-open"} <= names

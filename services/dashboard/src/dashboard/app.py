@@ -1,5 +1,6 @@
 """The composition root of the dashboard: settings to a served desk, and its end."""
 
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
@@ -11,6 +12,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from dashboard import database
+from dashboard.assistants.pages import AssistantPages
+from dashboard.assistants.shelf import Shelf
 from dashboard.database import DatabaseAway, DeadlineMissed
 from dashboard.history import history
 from dashboard.history.archive import LogOrArchive
@@ -29,11 +32,17 @@ from dashboard.people.login_pages import LoginPages
 from dashboard.people.operator_pages import OperatorPages
 from dashboard.people.reveal import RevealPages
 from dashboard.people.staff import Staff, staffed
+from dashboard.phone.lines import Lines
+from dashboard.phone.pages import PhonePages
 from dashboard.planner import feed as planner_feed
 from dashboard.planner.pages import PlannerPages
 from dashboard.planner.records import Records
 from dashboard.settings import Settings
 from dashboard.sse import Hub
+from dashboard.static_files import Revalidated
+from dashboard.steer import desk as steer
+from dashboard.tools.box import Box
+from dashboard.tools.pages import ToolPages
 from runtime import logging
 from runtime.admin import Health, serving
 from runtime.bus import Bus, connect
@@ -59,18 +68,27 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         await provision(bus, wait_s=settings.startup_wait_s, shutdown=shutdown)
         health.add("nats", lambda: bus.connected)
         hub, board = Hub(), Board()
+        shelf, box = Shelf(Path(settings.assistants_dir), hub), Box(bus)
         screen = Screen(board, html)
         calls = CallScreen(html, screen)
         async with (
             staffed(settings, db, bus, hub) as staff,
             Tasks("dashboard") as tasks,
-            history.remembering(db, bus, board, days=settings.history_days),
+            history.remembering(
+                db,
+                bus,
+                board,
+                days=settings.history_days,
+                zone=_zone(settings.display_time_zone),
+            ),
         ):
             tasks.spawn(db.watch(), "database")
             tasks.spawn(Feed(bus, board, screen, calls, hub).run(), "feed")
             tasks.spawn(planner_feed.run(bus, hub, shutdown), "planner")
+            tasks.spawn(shelf.watch(), "assistants")
+            tasks.spawn(box.follow(), "tools")
             async with serving(
-                desk(settings, bus, staff, board, screen, calls, html, hub),
+                desk(settings, bus, staff, board, screen, calls, html, hub, shelf, box),
                 host=settings.dashboard_host,
                 port=settings.dashboard_port,
                 what="the desk",
@@ -91,6 +109,8 @@ def desk(
     calls: CallScreen,
     html: Html,
     hub: Hub,
+    shelf: Shelf,
+    box: Box,
 ) -> Starlette:
     """The desk as an ASGI app."""
 
@@ -127,18 +147,26 @@ def desk(
 
     live = LivePages(board, screen, html, hub)
     call_pages = CallPages(board, screen, calls, html, hub, LogOrArchive(CallLog(bus), staff.db))
-    planner = PlannerPages(Records(bus), screen, html, hub)
+    records = Records(bus)
+    planner = PlannerPages(records, screen, html, hub)
+    assistants = AssistantPages(shelf, board, staff, screen, html, hub)
+    tools = ToolPages(bus, box, shelf, board, records, staff, screen, html)
     return Starlette(
         routes=[
             *live.routes(),
             *call_pages.routes(),
             *planner.routes(),
+            *assistants.routes(),
+            *tools.routes(),
             *LoginPages(staff, screen, html).routes(),
             *AccountPages(staff, screen, html).routes(),
             *OperatorPages(staff, screen, html).routes(),
             *AuditPages(staff, screen, html).routes(),
             *RevealPages(staff, call_pages, screen, html).routes(),
+            *steer.routes(staff, bus, call_pages, screen, html, hub),
             *history.routes(staff.db, bus, screen, html, _zone(settings.display_time_zone)),
+            *PhonePages(staff, Lines(bus), board, screen, html).routes(),
+            Mount("/static/sound", Revalidated(directory=STATIC / "sound")),
             Mount("/static", StaticFiles(directory=STATIC)),
             Route("/favicon.ico", _favicon),
         ],

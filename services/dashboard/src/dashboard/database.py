@@ -27,9 +27,10 @@ WITHIN_S = 5.0
 """Seconds that a page waits for one transaction."""
 TABLES = (
     *("operators", "sessions", "login_links", "login_failures", "audit"),
+    *("day_figures", "stale_figures"),
     *("calls", "call_events", "call_utterances", "call_tools", "forgotten_calls", "forgotten_key"),
 )
-NEWEST_MIGRATION = "20260301000200"
+NEWEST_MIGRATION = "20260301000300"
 """The last of ``migrations/`` that this code was written for."""
 
 

@@ -21,9 +21,11 @@ STATIC = Path(__file__).parent / "static"
 
 
 class Html:
-    """Renders templates with times in one zone."""
+    """Renders templates with times in one zone. ``reload``: each template is looked at for changes
+    before it is rendered, which costs as much as a small page.
+    """
 
-    def __init__(self, zone: ZoneInfo) -> None:
+    def __init__(self, zone: ZoneInfo, *, reload: bool = False) -> None:
         self._zone = zone
         self._env = Environment(
             loader=PackageLoader("dashboard"),
@@ -31,6 +33,7 @@ class Html:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=reload,
         )
         self._env.filters |= {
             "clock": self.clock,

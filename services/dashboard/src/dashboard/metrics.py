@@ -31,3 +31,14 @@ history_failures = Counter(
     "trunkline_history_failures_total", "Calls whose events could not be worked out into rows"
 )
 history_removed = Counter("trunkline_history_removed_total", "Calls removed for their age")
+acts = Counter(
+    "trunkline_dashboard_acts_total",
+    "Acts of operators on running calls, by act and whether it was done",
+    ["act", "outcome"],
+)
+listeners = Gauge("trunkline_dashboard_listeners", "Operators who listen to a call right now")
+speakers = Gauge("trunkline_dashboard_speakers", "Operators who speak to a caller right now")
+listeners_cut_off = Counter(
+    "trunkline_dashboard_listeners_cut_off_total",
+    "Listening browsers cut off because they took the sound too slowly",
+)

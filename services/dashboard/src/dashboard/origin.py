@@ -14,12 +14,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import metrics
 
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
+
+def csp(*, connect: str = "") -> str:
+    """The content policy of a page that may also connect with the origin ``connect``."""
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "media-src 'self'; "
+        f"connect-src 'self'{connect and ' ' + connect}; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+CSP = csp()
+_POLICY = "content-security-policy"
 _HEADERS = {
-    "content-security-policy": CSP,
+    _POLICY: CSP,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
@@ -31,7 +40,7 @@ Refusal = Literal["host", "origin"]
 
 
 class SafeHeaders:
-    """Adds the security headers to every response."""
+    """Adds the security headers to every response; one with a content policy keeps its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -39,7 +48,11 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(_HEADERS)
+                headers = MutableHeaders(scope=message)
+                own = headers.get(_POLICY)
+                headers.update(_HEADERS)
+                if own is not None:
+                    headers[_POLICY] = own
             await send(message)
 
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)

@@ -45,3 +45,6 @@ class Settings(DatabaseSettings, frozen=True, kw_only=True):
     history_days: Annotated[
         int, Meta(ge=1, le=3650, description="Days that calls stay in the history")
     ] = 365
+    assistants_dir: Annotated[str, Meta(description="Folder of the assistant profiles")] = (
+        "assistants"
+    )

@@ -10,6 +10,7 @@ from dashboard.database import WITHIN_S, Database, DatabaseAway, DeadlineMissed
 from dashboard.history import raw
 from dashboard.history.intake import BATCH, take
 from dashboard.history.projection import work_out_next
+from dashboard.history.stores import purge_call
 from protocol import events as e
 from protocol import subjects
 from protocol.ids import CallId
@@ -17,7 +18,7 @@ from protocol.streams import CALLS
 from runtime import sql
 from runtime.bus import Bus
 from runtime.calllog import Entry
-from runtime.scan import Stored, purge, scan
+from runtime.scan import Stored, scan
 
 _REBUILD_S = 600.0
 ALL = timedelta(days=1)
@@ -74,7 +75,7 @@ async def rebuild(
         log = bus
 
         async def gone(call: CallId) -> None:
-            await purge(log, CALLS.name, subjects.call_log(call))
+            await purge_call(log, call)
 
         batch: list[Stored] = []
         async for message in scan(bus, CALLS.name, subjects.ALL_LOGS):

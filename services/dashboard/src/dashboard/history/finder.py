@@ -16,8 +16,12 @@ from dashboard.history.search import LENGTHS, Question
 from runtime import sql
 
 PAGE = 50
-COUNTED = 2000
+COUNTED = 1000
 """Calls of which facets are counted, the newest: counting all would cost more than finding them."""
+NEWEST = 4000
+"""Words are looked for in this many calls first, one by one: what many calls said is found there,
+and the index of words would give all of them, each to be read. What few said takes the index.
+"""
 _PLACE = re.compile(r"(-?\d{1,17})-(CA[0-9a-f]{32})\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = (
@@ -102,19 +106,30 @@ class Finder:
     ) -> tuple[list[Found], Place | None]:
         """Calls older than ``after``, newest first, and where the next page begins."""
         await self._connection.fetchval(self._sql["plan"])
-        statement, values = listing(asked, after, most=most, scores=scores)
-        rows = await self._connection.fetch(statement, *values)
+        rows: Sequence[Mapping[str, Any]] = ()
+        if asked.words:
+            newest = listing(asked, after, most=most, scores=scores, newest=NEWEST)
+            rows = await self._connection.fetch(newest[0], *newest[1])
+        if len(rows) <= most:
+            statement, values = listing(asked, after, most=most, scores=scores)
+            rows = await self._connection.fetch(statement, *values)
         found = [Found(**dict(row)) for row in rows[:most]]
         return found, found[-1].place if len(rows) > most else None
 
     async def facets(self, asked: Question) -> Facets:
         """Counts for ``asked`` without the outcome and length chosen."""
         await self._connection.fetchval(self._sql["plan"])
-        statement, values = counting(asked)
+        rows: Sequence[Mapping[str, Any]] = ()
+        if asked.words:
+            newest = counting(asked, newest=NEWEST)
+            rows = await self._connection.fetch(newest[0], *newest[1])
+        if sum(row["calls"] for row in rows) <= COUNTED:
+            statement, values = counting(asked)
+            rows = await self._connection.fetch(statement, *values)
         outcomes: dict[str, int] = {}
         lengths: dict[str, int] = dict.fromkeys(LENGTHS, 0)
         total = 0
-        for row in await self._connection.fetch(statement, *values):
+        for row in rows:
             outcome = row["outcome"] or "going_on"
             outcomes[outcome] = outcomes.get(outcome, 0) + row["calls"]
             total += row["calls"]
@@ -138,36 +153,60 @@ class Finder:
 
 
 def listing(
-    asked: Question, after: Place | None, *, most: int, scores: bool = True
+    asked: Question,
+    after: Place | None,
+    *,
+    most: int,
+    scores: bool = True,
+    newest: int | None = None,
 ) -> tuple[str, list[Any]]:
-    """The statement that finds a page and one more, and its values."""
+    """The statement that finds a page and one more, and its values. ``newest``: words are looked
+    for in so many calls alone.
+    """
     where, values = _conditions(asked, facets=True)
     if after is not None:
         values += [after.started_at, after.call_id]
         where.append(f"(started_at, call_id) < (${len(values) - 1}, ${len(values)})")
+    table, where = _searched(asked, where, values, newest)
     values.append(most + 1)
     columns = f"{_COLUMNS}, score" if scores else _COLUMNS
     return (
-        f"SELECT {columns} FROM calls{_where(where)} {_ORDER} LIMIT ${len(values)}",  # noqa: S608
+        f"SELECT {columns} FROM {table}{_where(where)} {_ORDER} LIMIT ${len(values)}",  # noqa: S608
         values,
     )
 
 
-def counting(asked: Question) -> tuple[str, list[Any]]:
-    """The statement that counts facets, and its values."""
+def counting(asked: Question, *, newest: int | None = None) -> tuple[str, list[Any]]:
+    """The statement that counts facets, and its values; ``newest`` as for a listing."""
     where, values = _conditions(asked, facets=False)
+    table, where = _searched(asked, where, values, newest)
     values.append(COUNTED + 1)
     cases = " ".join(f"WHEN length_ms < {below} THEN '{n}'" for n, (_, _, below) in LENGTHS.items())
-    newest = f"SELECT outcome, length_ms FROM calls{_where(where)} {_ORDER} LIMIT ${len(values)}"  # noqa: S608
+    found = f"SELECT outcome, length_ms FROM {table}{_where(where)} {_ORDER} LIMIT ${len(values)}"  # noqa: S608
     return (
         f"SELECT outcome, CASE {cases} ELSE 'longest' END AS length, count(*) AS calls "  # noqa: S608
-        f"FROM ({newest}) AS newest GROUP BY 1, 2",
+        f"FROM ({found}) AS found GROUP BY 1, 2",
         values,
     )
+
+
+def _searched(
+    asked: Question, where: list[str], values: list[Any], newest: int | None
+) -> tuple[str, list[str]]:
+    """What is searched, and the conditions on it, with the words among them."""
+    if not asked.words:
+        return "calls", where
+    values.append(asked.words)
+    words = f"words @@ websearch_to_tsquery('simple', ${len(values)})"
+    if newest is None:
+        return "calls", [*where, words]
+    values.append(newest)
+    inner = f"SELECT * FROM calls{_where(where)} {_ORDER} LIMIT ${len(values)}"  # noqa: S608
+    return f"({inner}) AS newest", [words]
 
 
 def _conditions(asked: Question, *, facets: bool) -> tuple[list[str], list[Any]]:
-    """Conditions of fixed text, and the values for their placeholders in order."""
+    """Conditions of fixed text and the values for their placeholders in order; not the words."""
     where: list[str] = []
     values: list[Any] = []
 
@@ -184,8 +223,6 @@ def _conditions(asked: Question, *, facets: bool) -> tuple[list[str], list[Any]]
     elif asked.number:
         end = asked.digits.lstrip("0") or asked.digits
         add("digits_reversed LIKE ?", end[::-1] + "%")
-    if asked.words:
-        add("words @@ websearch_to_tsquery('simple', ?)", asked.words)
     if asked.tool:
         add("tools @> ARRAY[?]::text[]", asked.tool)
     if asked.since is not None:

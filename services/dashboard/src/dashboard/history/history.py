@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from starlette.routing import BaseRoute
 
 from dashboard.database import Database
+from dashboard.history import day_figures
 from dashboard.history.forget import Forgetter
 from dashboard.history.forget_pages import ForgetPages
 from dashboard.history.intake import Intake
@@ -22,14 +23,17 @@ from runtime.tasks import Tasks
 
 
 @contextlib.asynccontextmanager
-async def remembering(db: Database, bus: Bus, board: Board, *, days: int) -> AsyncGenerator[None]:
+async def remembering(
+    db: Database, bus: Bus, board: Board, *, days: int, zone: ZoneInfo
+) -> AsyncGenerator[None]:
     """Keep the history while the block runs."""
     projection = Projection(db)
     async with Tasks("history") as tasks:
         tasks.spawn(Intake(db, bus).run(projection.came), "intake")
         tasks.spawn(projection.run(), "projection")
-        tasks.spawn(retention(db, days), "retention")
+        tasks.spawn(retention(db, bus, days), "retention")
         tasks.spawn(vigil(db, board), "vigil")
+        tasks.spawn(day_figures.keep(db, zone), "figures")
         yield
 
 

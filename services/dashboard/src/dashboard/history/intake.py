@@ -12,6 +12,7 @@ from dashboard import metrics
 from dashboard.database import Connection, Database, DatabaseAway, DeadlineMissed
 from dashboard.history import forgotten, raw
 from dashboard.history.raw import Message, Poison, Raw
+from dashboard.history.stores import purge_call
 from protocol import subjects
 from protocol.ids import CallId
 from protocol.streams import CALLS, HISTORY
@@ -19,7 +20,6 @@ from runtime import logging, sql
 from runtime.bus import Bus
 from runtime.durable import Delivered, Durable
 from runtime.errors import NatsAway
-from runtime.scan import purge
 
 _log = logging.get("history")
 
@@ -75,9 +75,11 @@ class Intake:
         return new
 
     async def _purge(self, call: CallId) -> None:
-        """A forgotten call's log came to life again: a late callback, say. It goes too."""
+        """A forgotten call's log came to life again: a late callback, say. It goes too, and what
+        was recorded of the call until then.
+        """
         try:
-            await purge(self._bus, CALLS.name, subjects.call_log(call))
+            await purge_call(self._bus, call)
         except NatsAway:
             _log.warning("late events of a forgotten call not removed")
 

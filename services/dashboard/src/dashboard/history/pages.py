@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from dashboard.database import WITHIN_S, Database
 from dashboard.form import form_of
-from dashboard.history import export, figures, search
+from dashboard.history import day_figures, export, figures, search
 from dashboard.history.finder import COUNTED, Excerpt, Facets, Finder, Found, Place
 from dashboard.history.search import LENGTHS, OUTCOMES, Question
 from dashboard.history.shown import Shown, shown
@@ -164,7 +164,7 @@ class HistoryPages:
             search.day_in(given.get("from", "")), search.day_in(given.get("to", "")), today
         )
         async with self._db.transaction(WITHIN_S) as connection:
-            found = await figures.figures(connection, first, last, self._zone)
+            found = await day_figures.between(connection, first, last, self._zone)
         return self._html.page(
             "history/figures.html",
             rows=found,

@@ -9,7 +9,7 @@ from typing import Protocol
 from protocol import subjects
 from protocol.callers import CallerForgotten, ForgetCaller
 from protocol.ids import CallId
-from protocol.streams import CALLS
+from protocol.streams import CALLS, RECORDINGS
 from runtime import scan
 from runtime.bus import Bus
 
@@ -44,6 +44,19 @@ class LogStore:
         )
 
 
+class RecordingStore:
+    """The sound of recorded calls: stream RECORDINGS."""
+
+    what = "blocks of recorded sound"
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def forget(self, number: str, calls: Sequence[CallId]) -> int:
+        del number
+        return sum([await purge_recording(self._bus, call) for call in calls])
+
+
 class BucketStore:
     """All key-value buckets: entries that hold the number or the id of a call, like the wish to
     place one.
@@ -68,6 +81,17 @@ class BucketStore:
         return removed
 
 
+async def purge_recording(bus: Bus, call: CallId) -> int:
+    """Remove the sound of a call; how many blocks it was. Raises NatsAway."""
+    return await scan.purge(bus, RECORDINGS.name, subjects.call_recording(call))
+
+
+async def purge_call(bus: Bus, call: CallId) -> None:
+    """Remove what streams hold of a forgotten call: something of it came late. Raises NatsAway."""
+    await scan.purge(bus, CALLS.name, subjects.call_log(call))
+    await purge_recording(bus, call)
+
+
 async def forget_record(bus: Bus, number: str) -> CallerForgotten:
     """What tool-runner keeps: it removes it itself. Raises NatsAway, NoAnswer, Refused."""
     return await bus.request(
@@ -80,4 +104,4 @@ def stores(bus: Bus) -> tuple[Store, ...]:
 
     The bucket of spoken sentences is none of them: it holds no personal ones.
     """
-    return LogStore(bus), BucketStore(bus)
+    return LogStore(bus), RecordingStore(bus), BucketStore(bus)

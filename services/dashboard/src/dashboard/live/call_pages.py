@@ -17,8 +17,11 @@ from dashboard.live.call_screen import WIDTH, CallScreen, ScoreView, call_topic
 from dashboard.live.pages import LAST, as_json, number
 from dashboard.live.screen import Screen
 from dashboard.masking import mask
+from dashboard.people.operator import current
 from dashboard.score.parts import LONGEST_MS
+from dashboard.sound.replay import replay_of
 from dashboard.sse import EventStream, Hub
+from dashboard.steer.panel import panel_of
 from protocol import codec, ids
 from protocol import events as e
 from protocol.errors import InvalidToken
@@ -64,6 +67,10 @@ class CallPages:
             Route("/calls/{call_id}/export.json", self.export),
         ]
 
+    def live_row(self, call: CallId) -> Row | None:
+        """The call as the board has it now; None where the board has not come to it yet."""
+        return self._board.get(call)
+
     async def row(self, request: Request) -> Row:
         """The call that an address names, of the board or of the log. Raises HTTPException(404)."""
         call = _call_id(request)
@@ -78,6 +85,9 @@ class CallPages:
         return self._html.page(
             "live/call.html",
             **self._calls.values(row),
+            state=row.state,
+            panel=panel_of(row.state, current.get()),
+            replay=replay_of(row.state, current.get()),
             score=self._score(request, row),
             away_since=self._screen.away_since,
         )

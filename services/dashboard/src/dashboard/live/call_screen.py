@@ -75,6 +75,11 @@ class ScoreView(Struct, frozen=True):
     live: bool
     version: int
 
+    @property
+    def taken(self) -> bool:
+        """Did an operator speak in this call?"""
+        return any(part.kind == "taken" for part in self.parts)
+
 
 class CallScreen:
     """Calls through the templates."""
@@ -136,6 +141,7 @@ class CallScreen:
                 marks[mark.key] = (mark, order, text)
         pieces |= {f"mark-{key}": text for key, (_, _, text) in marks.items()}
         _remember(self._marks, row.call_id, marks)
+        pieces["steer-now"] = self._html.render("steer/_now.html", state=row.state)
         ended = row.score.ended is not None
         version = row.state.last_sequence
         pieces["score-now"] = self._html.render("score/_now.html", version=version, ended=ended)

@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 from msgspec import Struct
 
-from dashboard.html import Html
+from dashboard.html import Html, length
 from dashboard.live.board import Board, Changes, Row
 from dashboard.live.filters import Filter
 from dashboard.live.fleet import Meter
 from dashboard.live.totals import Totals, totals
 from dashboard.live.view import CallView, Mark, view
+from dashboard.score.layout import STRIP
 from dashboard.score.parts import LONGEST_MS
 from dashboard.score.reading import parts_of
 from dashboard.score.svg import STRIP_MS, strip
@@ -32,9 +33,10 @@ SHOW_ENDED = 50
 ROWS_A_TICK = 25
 """Calls in one update: at five updates a second 200 busy calls are each renewed every 1.6 s."""
 FRESH = timedelta(seconds=1)
-"""A row of a call that goes on is drawn anew when it is older, although nothing happened: time
-does. Scripts move it meanwhile.
-"""
+"""So much older a row may be as it is; then it is moved on by the time since it was drawn."""
+DRAWN_ANEW = timedelta(seconds=60)
+"""A row of a call in which nothing happens is drawn anew then: its strip has moved out of sight."""
+_FLOW = '<g class="score-flow">'
 KEEP_ROWS = 500
 """Rows that are kept as they were drawn."""
 SAY_AT_MOST = 3
@@ -55,17 +57,39 @@ class Listing(Struct, frozen=True):
 
 
 class Drawn(Struct, frozen=True):
-    """A row as it was drawn at ``at``."""
+    """A row as it was drawn at ``at``. ``moves``: its strip is full, so that time moves it."""
 
     sequence: int
     last: Mark | None
     at: datetime
     text: Markup
+    elapsed_ms: int
+    moves: bool
 
     def shows(self, row: Row, call: CallView, now: datetime) -> bool:
         """Would it look the same if it were drawn again?"""
         same = (self.sequence, self.last) == (row.state.last_sequence, call.last)
-        return same and (row.ended or now - self.at < FRESH)
+        return same and (row.ended or now - self.at < DRAWN_ANEW)
+
+    def moved_on(self, row: Row, call: CallView, now: datetime) -> Markup:
+        """The row at ``now``, as scripts have moved it where it is looked at since: its length is
+        right and its strip lies further left.
+        """
+        age = now - self.at
+        if row.ended or age < FRESH:
+            return self.text
+        text = str(self.text).replace(_length(self.elapsed_ms), _length(call.elapsed_ms), 1)
+        if self.moves:
+            ms = age // timedelta(milliseconds=1)
+            left = ms * STRIP.width / STRIP_MS
+            flow = f'<g class="score-flow" data-age="{ms}" transform="translate({-left:.2f} 0)">'
+            text = text.replace(_FLOW, flow, 1)
+        return Markup(text)  # noqa: S704 (numbers of ours in what the template escaped)
+
+
+def _length(ms: int) -> str:
+    """A running length as ``live/_row.html`` has it."""
+    return f'data-elapsed-ms="{ms}">{length(ms)}<'
 
 
 class Screen:
@@ -168,12 +192,16 @@ class Screen:
     def _row(self, row: Row, call: CallView, now: datetime) -> Markup:
         known = self._rows.get(row.call_id)
         if known is not None and known.shows(row, call, now):
-            return known.text
-        drawn = strip(parts_of(row.score, now, last_ms=LONGEST_MS if row.ended else STRIP_MS))
+            return known.moved_on(row, call, now)
+        parts = parts_of(row.score, now, last_ms=LONGEST_MS if row.ended else STRIP_MS)
+        drawn = strip(parts)
         text = self._html.render("live/_row.html", call=call, strip=drawn)
         text = Markup(text)  # noqa: S704 (the template escaped it)
         self._rows.pop(row.call_id, None)
-        self._rows[row.call_id] = Drawn(row.state.last_sequence, call.last, now, text)
+        moves = parts.live and parts.length_ms > STRIP_MS
+        self._rows[row.call_id] = Drawn(
+            row.state.last_sequence, call.last, now, text, call.elapsed_ms, moves
+        )
         while len(self._rows) > KEEP_ROWS:
             del self._rows[next(iter(self._rows))]
         return text

@@ -14,6 +14,7 @@ from dashboard.live.board import KEEP_PARTIAL, Row
 from dashboard.live.figures import BAD_ENDS
 from dashboard.masking import mask
 from protocol import codec
+from protocol import events as e
 from protocol.call import CallState, ToolUse
 from protocol.errors import DecodeError
 from protocol.line import LiveTranscript
@@ -31,9 +32,9 @@ _LONG = 240
 
 
 class Mark(Struct, frozen=True):
-    """One line of a call's timeline: words of a party, or a tool call."""
+    """One line of a call's timeline: words of a party, a tool call, or that an operator spoke."""
 
-    kind: Literal["caller", "assistant", "tool"]
+    kind: Literal["caller", "assistant", "tool", "operator"]
     at: datetime | None
     text: str
     key: str
@@ -130,7 +131,11 @@ def timeline(row: Row) -> tuple[Mark, ...]:
     pending = dict(row.partial)
     spoken = [_spoken(u, pending.pop(u.item_id, None)) for u in row.state.utterances]
     spoken += [Mark(p.party, None, p.text, p.item_id, live=True) for p in pending.values()]
-    return _with_tools(spoken, [_tool(use) for use in row.state.tools])
+    between = [_tool(use) for use in row.state.tools]
+    between += [_whispered(event) for event in row.score.whispers]
+    if row.score.whispers:
+        between.sort(key=lambda mark: (mark.at is not None, mark.at))
+    return _with_tools(spoken, between)
 
 
 def _last_words(row: Row) -> Mark | None:
@@ -185,11 +190,18 @@ def _spoken(said: Utterance, partial: LiveTranscript | None) -> Mark:
         unheard = said.text[len(text.removesuffix("…")) :].strip()
     if said.item_id.startswith("local:"):
         text, dim, live = f"announcement: {said.item_id.removeprefix('local:')}", True, False
+    elif said.item_id.startswith("operator:"):
+        words = text or "spoke in the assistant's place"
+        return Mark("operator", said.at, words, said.item_id, dim=not text)
     elif not text:
         text, dim = ("not understood", True) if said.done else ("…", True)
     return Mark(
         said.party, said.at, text, said.item_id, live=live, dim=dim, cut=cut, unheard=unheard
     )
+
+
+def _whispered(event: e.Whispered) -> Mark:
+    return Mark("operator", event.at, f"{event.by} whispered: {event.text}", event.id, dim=True)
 
 
 def _tool(use: ToolUse) -> Mark:

@@ -37,8 +37,10 @@ class Draft(Struct):
 
 
 def draft(form: Mapping[str, str]) -> Draft:
-    """The form as a draft with the problems that can be seen without asking."""
-    typed = Draft(form.get("description", ""), form.get("deadline", ""))
+    """The form as a draft with the problems that can be seen without asking. ``to`` is the button
+    of a day, which counts for more than the field.
+    """
+    typed = Draft(form.get("description", ""), form.get("to") or form.get("deadline", ""))
     if not typed.description.strip():
         typed.problems["description"] = "Say what is to be done."
     if typed.day is None:

@@ -4,7 +4,9 @@ handlers answer with the part of the page that changed.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, cast
+from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,6 +19,8 @@ from dashboard.live.screen import Screen
 from dashboard.planner import feed, forms, week
 from dashboard.planner.forms import Draft
 from dashboard.planner.records import Away, NotThere, Records
+from dashboard.planner.week import Day
+from dashboard.renewal import NOTHING, SEEN, stamp
 from dashboard.sse import EventStream, Hub
 from protocol import ids
 from protocol.errors import InvalidToken
@@ -43,11 +47,14 @@ Handler = Callable[["Visit"], Awaitable[Response]]
 
 @dataclass(frozen=True)
 class Visit:
-    """A request for something of one caller: ``show`` is the tab, ``partial`` htmx asks."""
+    """A request for something of one caller: ``show`` is the tab, ``since`` the day that its week
+    begins with, as asked for (``""``: today), ``partial`` htmx asks.
+    """
 
     request: Request
     caller: CallerId
     show: TodoScope
+    since: str
     form: dict[str, str]
 
     @property
@@ -67,7 +74,12 @@ class Visit:
 
     @property
     def home(self) -> str:
-        return f"/planner/{self.caller}?show={self.show}"
+        return f"/planner/{self.caller}?show={self.show}" + self.since_too
+
+    @property
+    def since_too(self) -> str:
+        """The week, to be put behind an address."""
+        return f"&from={quote(self.since)}" if self.since else ""
 
 
 class PlannerPages:
@@ -115,8 +127,11 @@ class PlannerPages:
         return await self._week(visit)
 
     async def list(self, visit: Visit) -> Response:
-        """The list alone, for updates."""
-        return self._html.page("planner/_list.html", **await self._listed(visit))
+        """The list alone, for updates; nothing when the browser has it already."""
+        listed = await self._listed(visit)
+        if visit.request.query_params.get(SEEN) == listed["stamp"]:
+            return Response(status_code=NOTHING, headers={"cache-control": "no-store"})
+        return self._html.page("planner/_list.html", **listed)
 
     async def new(self, visit: Visit) -> Response:
         """The form for a todo; its day is ``?day=``, else today for the caller."""
@@ -133,10 +148,17 @@ class PlannerPages:
         return await self._save(visit, typed, None, lambda: self._records.add(todo))
 
     async def edit(self, visit: Visit) -> Response:
-        return self._form(visit, forms.draft_of(await self._todo(visit)), visit.todo_id)
+        today = (await self._records.todos(visit.caller, "current")).today
+        days = week.week((), first=week.first_day(visit.since, today), today=today).days
+        typed = forms.draft_of(await self._todo(visit))
+        return self._form(visit, typed, visit.todo_id, days=days)
 
     async def change(self, visit: Visit) -> Response:
+        """Set what, and when. Without a description only the day: a card was moved."""
         typed = forms.draft(visit.form)
+        if "description" not in visit.form and typed.day is not None:
+            moved = ChangeTodo(visit.caller, visit.todo_id, deadline=typed.day)
+            return await self._settle(visit, await self._records.change(moved))
         if typed.problems:
             return self._form(visit, typed, visit.todo_id, status=422)
         change = ChangeTodo(visit.caller, visit.todo_id, typed.description.strip(), typed.day)
@@ -198,17 +220,30 @@ class PlannerPages:
         )
 
     async def _listed(self, visit: Visit, problem: str = "") -> dict[str, Any]:
-        listed = await self._records.todos(visit.caller, visit.show)
-        days = week.by_day(listed.todos, scope=visit.show, today=listed.today)
-        return {
-            "caller": listed.caller,
-            "today": listed.today,
-            "days": days,
-            "count": len(listed.todos),
+        tabs = {scope: await self._records.todos(visit.caller, scope) for scope, _ in week.TABS}
+        shown = tabs[visit.show]
+        values: dict[str, Any] = {
+            "caller": shown.caller,
+            "today": shown.today,
+            "count": len(shown.todos),
+            "counts": {scope: len(tab.todos) for scope, tab in tabs.items()},
             "show": visit.show,
+            "since": visit.since,
+            "since_too": visit.since_too,
             "tabs": week.TABS,
             "problem": problem,
+            "week": None,
         }
+        if visit.show == "current":
+            first = week.first_day(visit.since, shown.today)
+            last = first + timedelta(days=week.WEEK - 1)
+            all_of_it = (await self._records.between(visit.caller, first, last)).todos
+            after = shown.todos if first == shown.today else ()
+            values["week"] = week.week((*after, *all_of_it), first=first, today=shown.today)
+        else:
+            values["days"] = week.by_day(shown.todos, scope=visit.show, today=shown.today)
+        values["stamp"] = stamp(self._html.render("planner/_list.html", stamp="", **values))
+        return values
 
     async def _todo(self, visit: Visit) -> Todo:
         todo = await self._records.todo(visit.caller, visit.todo_id, visit.show)
@@ -217,10 +252,17 @@ class PlannerPages:
         return todo
 
     def _form(
-        self, visit: Visit, typed: Draft, todo_id: int | None, *, status: int = 200
+        self,
+        visit: Visit,
+        typed: Draft,
+        todo_id: int | None,
+        *,
+        days: tuple[Day, ...] = (),
+        status: int = 200,
     ) -> Response:
+        """``days``: those that the todo can be moved to by a click."""
         return self._page_or_part(
-            visit, "planner/_form.html", status=status, draft=typed, todo_id=todo_id
+            visit, "planner/_form.html", status=status, draft=typed, todo_id=todo_id, days=days
         )
 
     def _page_or_part(
@@ -228,6 +270,7 @@ class PlannerPages:
     ) -> Response:
         """A part for the dialog, or a page around it for a browser without scripts."""
         values |= {"caller_id": visit.caller, "show": visit.show, "home": visit.home}
+        values["since"] = visit.since
         values["partial"] = visit.partial  # on a page of its own a form has no list to answer into
         if visit.partial:
             return self._html.page(template, status=status, **values)
@@ -249,7 +292,8 @@ class PlannerPages:
         async def handle(request: Request) -> Response:
             form = await form_of(request, forms.MAX_BYTES) if request.method == "POST" else {}
             show = form.get("show") or request.query_params.get("show", "")
-            visit = Visit(request, _caller(request), _scope(show), form)
+            since = form.get("from") or request.query_params.get("from", "")
+            visit = Visit(request, _caller(request), _scope(show), since[:10], form)
             try:
                 return await handler(visit)
             except NotThere:

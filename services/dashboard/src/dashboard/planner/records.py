@@ -2,7 +2,7 @@
 when it does not answer.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from protocol import subjects
@@ -59,6 +59,11 @@ class Records:
     async def todos(self, caller: CallerId, scope: TodoScope) -> TodoList:
         """One tab of a caller's todos."""
         return await self._ask(subjects.todos("list"), ListTodos(caller, scope), TodoList)
+
+    async def between(self, caller: CallerId, first: date, last: date) -> TodoList:
+        """All todos due from ``first`` to ``last``, done or not."""
+        ask = ListTodos(caller, from_day=first, to_day=last)
+        return await self._ask(subjects.todos("list"), ask, TodoList)
 
     async def todo(self, caller: CallerId, todo_id: int, scope: TodoScope) -> Todo | None:
         """One todo, looked for in ``scope`` first; None when no tab holds it any more."""

@@ -1,7 +1,7 @@
 """Todos by day, as the planner shows them (pure).
 
-A tab is a scope of ``protocol.todos``. The current one always shows the seven days from today, so
-that an empty day is seen as free; the others show only days that have todos.
+The current tab is a week of seven columns, from today on or from another day; what is due after it
+stands below. The other tabs show only days that have todos.
 """
 
 from collections.abc import Iterable
@@ -12,6 +12,8 @@ from msgspec import Struct
 from protocol.todos import Todo, TodoScope
 
 WEEK = 7
+FAR = timedelta(days=3660)
+"""How far from today a week may begin."""
 TABS: tuple[tuple[TodoScope, str], ...] = (
     ("current", "Current"),
     ("archive", "Archive"),
@@ -29,15 +31,79 @@ class Day(Struct, frozen=True):
     note: str
     today: bool
     todos: tuple[Todo, ...]
+    past: bool = False
+
+    @property
+    def left(self) -> int:
+        """How many are not done."""
+        return sum(todo.completed_at is None for todo in self.todos)
 
 
-def by_day(todos: Iterable[Todo], *, scope: TodoScope, today: date) -> tuple[Day, ...]:
-    """``todos`` grouped by deadline: current from today on, archive newest first, stale with the
-    longest overdue first. Inside a day open ones stand first, in the order they were made.
+class Week(Struct, frozen=True):
+    """Seven ``days`` from ``first`` on, and ``later`` ones that have todos."""
+
+    first: date
+    today: date
+    days: tuple[Day, ...]
+    later: tuple[Day, ...]
+
+    @property
+    def last(self) -> date:
+        return self.first + timedelta(days=WEEK - 1)
+
+    @property
+    def is_now(self) -> bool:
+        """Does it begin today?"""
+        return self.first == self.today
+
+    @property
+    def before(self) -> date:
+        return self.first - timedelta(days=WEEK)
+
+    @property
+    def after(self) -> date:
+        return self.first + timedelta(days=WEEK)
+
+    @property
+    def title(self) -> str:
+        """``22 – 28 November``, with what differs: ``28 Nov – 4 Dec``, ``29 Dec 2026 – 4 Jan``."""
+        first, last = self.first, self.last
+        year = "" if last.year == self.today.year else f" {last.year}"
+        if first.month == last.month:
+            return f"{first.day} \N{EN DASH} {last.day} {last:%B}{year}"
+        begun = f" {first.year}" if first.year != last.year else ""
+        return f"{first:%-d %b}{begun} \N{EN DASH} {last:%-d %b}{year}"
+
+
+def first_day(asked: str, today: date) -> date:
+    """The day that ``?from=`` asks for; today when it is none, or too far away to be meant."""
+    try:
+        day = date.fromisoformat(asked)
+    except ValueError:
+        return today
+    return day if abs(day - today) <= FAR else today
+
+
+def week(todos: Iterable[Todo], *, first: date, today: date) -> Week:
+    """``todos`` in the seven days from ``first`` on, and after them; earlier ones are left out.
+    Each counts once, however often it is given.
+    """
+    once = {todo.id: todo for todo in todos if todo.deadline >= first}
+    days = by_day(once.values(), scope="current", today=today, first=first)
+    return Week(first, today, days[:WEEK], days[WEEK:])
+
+
+def by_day(
+    todos: Iterable[Todo], *, scope: TodoScope, today: date, first: date | None = None
+) -> tuple[Day, ...]:
+    """``todos`` grouped by deadline: current from ``first`` (else today) on, archive newest first,
+    stale with the longest overdue first. Inside a day open ones stand first, in the order they
+    were made.
     """
     days: dict[date, list[Todo]] = {}
     if scope == "current":
-        days = {today + timedelta(days=i): [] for i in range(WEEK)}
+        begin = first or today
+        days = {begin + timedelta(days=i): [] for i in range(WEEK)}
     for todo in todos:
         days.setdefault(todo.deadline, []).append(todo)
     return tuple(
@@ -47,6 +113,7 @@ def by_day(todos: Iterable[Todo], *, scope: TodoScope, today: date) -> tuple[Day
             _note(day, today, scope),
             day == today,
             tuple(sorted(days[day], key=lambda t: (t.completed_at is not None, t.id))),
+            day < today,
         )
         for day in sorted(days, reverse=scope == "archive")
     )

@@ -82,7 +82,7 @@ class Shape(Struct, frozen=True):
 class Text(Struct, frozen=True):
     """Letters in a box; ``row`` says whose: names, speech, tool, answer or axis."""
 
-    row: Literal["names", "caller", "assistant", "tool", "answer", "axis"]
+    row: Literal["names", "caller", "assistant", "operator", "tool", "answer", "axis"]
     x: float
     y: float
     w: float
@@ -138,10 +138,14 @@ def lay_out(parts: Parts, size: Size, from_ms: int, to_ms: int) -> Layout:
     return Layout(size, from_ms, to_ms, shapes, texts, ticks)
 
 
+_SPEECH = ("caller", "assistant", "operator", "announcement")
+_LAYERS = ("taken", "gap", "unheard", *_SPEECH, *_STANDS[2:], "tool", "key")
+_DEPTHS = {kind: _LAYERS.index(kind) for kind in _LAYERS}
+
+
 def _depth(part: Part) -> int:
     """What lies under what: audio that nobody heard may reach under later words."""
-    order = ("gap", "unheard", "caller", "assistant", "announcement", *_STANDS[2:], "tool", "key")
-    return order.index(part.kind)
+    return _DEPTHS[part.kind]
 
 
 def _merged(parts: list[Part], nearer_ms: float) -> list[Part]:
@@ -179,8 +183,11 @@ def _shape(part: Part, size: Size, scale: Scale) -> Shape:
     match part.kind:
         case "caller":
             band = size.caller
-        case "assistant" | "announcement" | "unheard":
+        case "assistant" | "announcement" | "unheard" | "operator":
             band = size.assistant
+        case "taken":
+            around = 3 if size.name == "page" else 1
+            band = Band(size.assistant.y - around, size.assistant.h + 2 * around)
         case "tool":
             band = size.middle
         case "response" if size.answers:
@@ -240,11 +247,13 @@ def _texts(shapes: Iterable[Shape], ticks: Iterable[Tick], size: Size) -> Iterab
     for shape in sorted(shapes, key=lambda s: s.x):
         part, w = shape.part, _width(shape.part.label)
         match part.kind:
-            case "rule" | "gap":
+            case "rule" | "gap" | "taken":
                 x, band, row = min(shape.x + 3, size.width - w), size.names, "names"
-            case "caller" | "assistant":
-                band = size.caller if part.kind == "caller" else size.assistant
-                yield from _speech(shape, rows[part.kind], band)
+            case "caller":
+                yield from _speech(shape, rows["caller"], size.caller)
+                continue
+            case "assistant" | "operator":  # one stave
+                yield from _speech(shape, rows["assistant"], size.assistant)
                 continue
             case "tool":
                 x, band, row = shape.x + shape.w + 3, size.middle, "tool"
@@ -274,8 +283,9 @@ def _speech(shape: Shape, row: _Row, band: Band) -> Iterable[Text]:
         label = f"{label[: max(0, room - 1)].rstrip()}…"
     w = _width(label)
     if room >= LEAST_LETTERS and len(label) > 1 and row.take(shape.x + 5, w):
+        part = shape.part.kind
         yield Text(
-            "caller" if shape.part.kind == "caller" else "assistant",
+            part if part == "caller" or part == "operator" else "assistant",
             round(shape.x + 5, 2),
             band.mid - 7,
             w,

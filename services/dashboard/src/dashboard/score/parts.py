@@ -7,6 +7,8 @@ from msgspec import Struct
 PartKind = Literal[
     "caller",
     "assistant",
+    "operator",
+    "taken",
     "unheard",
     "announcement",
     "tool",

@@ -22,6 +22,7 @@ def parts_of(score: Score, now: datetime, *, last_ms: int = LONGEST_MS) -> Parts
         *_keys(score),
         *_rules(score),
         *_gaps(score, length),
+        *_taken(score, length),
     ]
     if not live:
         length = clamp(max([length, *(p.to_ms for p in found if p.kind != "unheard")]))
@@ -60,16 +61,19 @@ def _assistants(score: Score, since: int, length: int, *, live: bool) -> Iterabl
         began = _began(score, item, said)
         if began + said.generated_ms < since:
             continue
-        local = item.startswith("local:")
+        local, operator = item.startswith("local:"), item.startswith("operator:")
         heard = said.generated_ms if said.heard_ms is None else said.heard_ms
         to_ms = clamp(began + heard, began, max(began, length) if live else LONGEST_MS)
         text = f"announcement {item.removeprefix('local:')}" if local else said.text
         who = "Announcement" if local else "Assistant"
+        if operator:
+            who = _speaker(score, began) or "Operator"
+            text = text or f"{who} speaks"
         cut = f", cut after {span(heard)}" if said.cut else ""
         words = f"{who}, {clock(began)}, {span(heard)}{cut}: {text or 'no words'}"
         if to_ms > began:
             yield Part(
-                kind="announcement" if local else "assistant",
+                kind="announcement" if local else "operator" if operator else "assistant",
                 key=item,
                 from_ms=began,
                 to_ms=to_ms,
@@ -142,7 +146,7 @@ def _keys(score: Score) -> Iterable[Part]:
 
 def _rules(score: Score) -> Iterable[Part]:
     for rule in score.rules:
-        ms = score.at(rule.at)
+        ms = score.at(rule.at) if rule.line_ms is None else clamp(rule.line_ms)
         yield Part(
             kind="rule",
             key=rule.key,
@@ -151,6 +155,32 @@ def _rules(score: Score) -> Iterable[Part]:
             label=rule.label,
             words=f"{rule.words}, {clock(ms)}",
             tone=rule.tone,
+        )
+
+
+def _speaker(score: Score, ms: int) -> str:
+    """Who spoke in the assistant's place at ``ms``, if anybody did."""
+    began = [span for span in score.taken if span.from_ms <= ms]
+    return began[-1].operator if began else ""
+
+
+def _taken(score: Score, length: int) -> Iterable[Part]:
+    for span_ in score.taken:
+        to_ms = max(span_.from_ms, length) if span_.to_ms is None else span_.to_ms
+        lasted = span(to_ms - span_.from_ms)
+        after = f"gave it back after {lasted}"
+        if span_.to_ms is None:
+            after = f"spoke to the end, {lasted}" if score.ended else f"has it for {lasted}"
+        elif span_.silent:
+            after = f"fell silent; the assistant had it back after {lasted}"
+        yield Part(
+            kind="taken",
+            key=span_.key,
+            from_ms=span_.from_ms,
+            to_ms=to_ms,
+            label=span_.operator,
+            words=f"{span_.operator} took the call over, {clock(span_.from_ms)}: {after}",
+            tone="open" if span_.to_ms is None and score.ended is None else "",
         )
 
 

@@ -47,13 +47,28 @@ class Tool(Struct):
 
 
 class Rule(Struct, frozen=True):
-    """A moment with a name: a mode, an operator's act, a limit."""
+    """A moment with a name: a mode, an operator's act, a limit. ``line_ms`` where the log says it
+    exactly.
+    """
 
     key: EventId
     at: datetime
     label: str
     words: str
     tone: str = ""
+    line_ms: int | None = None
+
+
+class Taken(Struct):
+    """``operator`` spoke in the assistant's place; without ``to_ms`` they still do. ``silent``: it
+    ended because nothing came from them any more.
+    """
+
+    key: EventId
+    operator: str
+    from_ms: int
+    to_ms: int | None = None
+    silent: bool = False
 
 
 class Gap(Struct):
@@ -82,6 +97,8 @@ class Score(Struct):
     keys: list[e.KeyPressed] = field(default_factory=list[e.KeyPressed])
     rules: list[Rule] = field(default_factory=list[Rule])
     gaps: list[Gap] = field(default_factory=list[Gap])
+    whispers: list[e.Whispered] = field(default_factory=list[e.Whispered])
+    taken: list[Taken] = field(default_factory=list[Taken])
     answers: dict[ItemId, e.ResponseTimed] = field(default_factory=dict[ItemId, e.ResponseTimed])
     line_ms: int = 0
     last_word: datetime | None = None
@@ -110,6 +127,8 @@ class Score(Struct):
                 self.answers[event.item_id] = event
             case e.Assigned() | e.HandingOver() | e.SessionOpened() | e.SessionLost():
                 self._held(event)
+            case e.TakenOver() | e.GivenBack():
+                self._taken(event)
             case e.CallEnded():
                 self.ended = event.at
             case _:
@@ -194,6 +213,17 @@ class Score(Struct):
                 self._restored("session", event.at, "")
                 self._restored("agent", event.at, event.worker)
 
+    def _taken(self, event: e.TakenOver | e.GivenBack) -> None:
+        self._reached(event.line_ms)
+        ms = clamp(event.line_ms)
+        going = [span for span in self.taken if span.to_ms is None]
+        for span in going:
+            span.to_ms = max(span.from_ms, ms)
+        if isinstance(event, e.TakenOver):
+            self.taken.append(Taken(event.id, event.operator, ms))
+        elif going:
+            going[-1].silent = event.reason == "silent"
+
     def _restored(self, kind: str, at: datetime, by: str) -> None:
         for gap in self.gaps:
             if gap.kind == kind and gap.ended is None:
@@ -208,13 +238,24 @@ class Score(Struct):
                 self._restored("agent", at, event.worker)
             case e.OperatorActed():
                 said = f"{event.operator}: {event.act}"  # the detail may be a number
-                self.rules.append(Rule(key, at, event.act, said, "operator"))
+                label = event.act.replace("_", " ")
+                self.rules.append(Rule(key, at, label, said, "operator"))
             case e.LimitReached():
                 said = f"Limit reached: {event.limit} {event.detail}".strip()
                 self.rules.append(Rule(key, at, f"limit {event.limit}", said, "bad"))
             case e.OutputStopped():
                 said = f"Output stopped by rule {event.rule}"
                 self.rules.append(Rule(key, at, "output stopped", said, "bad"))
+            case e.Whispered():
+                # The act was written before it, without its words.
+                act = f"{event.by}: whisper"
+                self.rules = [rule for rule in self.rules if rule.words != act]
+                said = f"{event.by} whispered: {event.text}"
+                self.rules.append(Rule(key, at, "whisper", said, "operator"))
+                self.whispers.append(event)
+            case e.RecordingStarted():
+                words = "Recorded from here on" + (", as announced" if event.announced else "")
+                self.rules.append(Rule(key, at, "recording", words, line_ms=event.line_ms))
             case e.Transferred():
                 self.rules.append(Rule(key, at, "transfer", "Transferred"))
             case e.PinAccepted():

@@ -60,7 +60,8 @@ def draw(layout: Layout, parts: Parts, name: str) -> Markup:
 
 def summary(parts: Parts) -> str:
     """What a call holds, in a sentence."""
-    counts = {"caller": 0, "assistant": 0, "unheard": 0, "tool": 0, "key": 0, "gap": 0}
+    kinds = ("caller", "assistant", "unheard", "tool", "key", "gap", "taken")
+    counts = dict.fromkeys(kinds, 0)
     for part in parts.parts:
         if part.kind in counts:
             counts[part.kind] += 1
@@ -71,6 +72,7 @@ def summary(parts: Parts) -> str:
         "tool": ("tool call", "tool calls"),
         "key": ("key", "keys"),
         "gap": ("loss or hand-over", "losses or hand-overs"),
+        "taken": ("time taken over", "times taken over"),
     }
     said = [f"{n} {names[kind][n > 1]}" for kind, n in counts.items() if n]
     return ", ".join([span(parts.length_ms), *said]) if said else "nothing said yet"
@@ -135,6 +137,8 @@ def _figure(shape: Shape, size: Size) -> Iterable[str]:
                 f'<path d="M{_n(x + 3)} {_n(y)}H{_n(x)}v{_n(h)}h3'
                 f'M{_n(x + w - 3)} {_n(y)}h3v{_n(h)}h-3"/>'
             )
+        case "taken":
+            yield f'<rect {box} rx="3"/>'
         case "unheard":
             yield f'<rect class="back" {box} rx="1"/><rect {box} rx="1" fill="url(#score-hatch)"/>'
         case _:

@@ -41,6 +41,10 @@
   });
   document.addEventListener("desk:patched", tick);
 
+  // On a narrow screen the way to other pages is longer than the screen: this page's place is seen.
+  const place = document.querySelector(".top nav [aria-current]");
+  if (place) place.parentElement.scrollLeft = place.offsetLeft - place.parentElement.clientWidth / 2;
+
   const offline = document.getElementById("offline");
   document.addEventListener("htmx:sseError", () => {
     offline.hidden = false;

@@ -7,10 +7,11 @@
   const flow = () => {
     const now = performance.now();
     for (const strip of document.querySelectorAll(".score--strip[data-live]")) {
-      if (!seen.has(strip)) seen.set(strip, now);
+      const moving = strip.querySelector(".score-flow");
+      if (!seen.has(strip)) seen.set(strip, now - Number(moving.dataset.age ?? 0)); // drawn before it came
       // Before its first minute is full a strip grows and does not move.
       const full = Number(strip.dataset.to) > 60000 ? now - seen.get(strip) : 0;
-      strip.querySelector(".score-flow").setAttribute("transform", `translate(${(-full * UNITS_A_MS).toFixed(2)} 0)`);
+      moving.setAttribute("transform", `translate(${(-full * UNITS_A_MS).toFixed(2)} 0)`);
     }
   };
   setInterval(flow, 1000);
@@ -48,6 +49,7 @@
     fresh.querySelector("#score-table").open = open;
     old.replaceWith(fresh);
     mark();
+    document.dispatchEvent(new CustomEvent("desk:score"));
     if (onRoll) roll().focus();
     else if (key) (part(key) ?? roll()).focus({ preventScroll: true });
     else if (zoom) (fresh.querySelector(`[data-zoom="${CSS.escape(zoom)}"]`) ?? roll()).focus();

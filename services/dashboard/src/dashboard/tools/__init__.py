@@ -1,0 +1,1 @@
+"""The tools page: which tools services offer, how they do, and a form to call one."""
