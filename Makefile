@@ -7,7 +7,7 @@ export UV_SYSTEM_CERTS = 1
 # Compiled modules are kept: without them every process compiles everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo demo-full up call doctor chaos soak bench migrate images compose-test test unit contract deploy integration e2e browser test-chaos test-bench check fmt lock generate clean
+.PHONY: help setup demo demo-full up call doctor chaos soak bench bench-pages migrate images compose-test test unit contract deploy integration e2e browser test-chaos test-bench check fmt lock generate screenshots clean
 
 help: ## what can be made
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -99,6 +99,13 @@ generate: $(STAMP) ## .env.example, settings, profile keys, the contract's docum
 
 lock: $(STAMP) ## pin the members' requirements again into requirements.lock
 	@$(BIN)/uv export -q --all-packages --no-emit-workspace --no-header -o requirements.lock
+
+STRICT ?=
+bench-pages: $(STAMP) ## how long the desk's pages take with 200 live calls and 100,000 in the history: STRICT=1 CALLS=100000 LIVE=200
+	@$(BIN)/python scripts/bench_pages.py $(if $(STRICT),--strict) $(if $(CALLS),--calls $(CALLS)) $(if $(LIVE),--live $(LIVE))
+
+screenshots: $(STAMP) ## a picture of every page of the desk in light, dark and narrow, from real calls, into docs/screenshots
+	@$(BIN)/python scripts/screenshots.py
 
 clean: ## remove the virtual environment and what runs left behind
 	rm -rf .venv .run

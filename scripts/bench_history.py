@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from dashboard.database import Database, opened
-from dashboard.history import figures
+from dashboard.history import day_figures, figures
 from dashboard.history.export import lines
 from dashboard.history.finder import Finder, Place, counting, listing
 from dashboard.history.search import Question, question
@@ -153,7 +153,7 @@ async def measure(db: Database, *, plans: bool) -> None:
         last = datetime(2026, 11, 22, tzinfo=UTC).date()
         first, last = figures.days(last.fromordinal(last.toordinal() - n + 1), last, last)
         async with db.transaction(30) as connection:
-            return await figures.figures(connection, first, last, ZONE)
+            return await day_figures.between(connection, first, last, ZONE)
 
     for n in (14, 90):
         best, worst, rows = await timed(lambda n=n: days(n))

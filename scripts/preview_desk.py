@@ -105,7 +105,7 @@ async def go_on(board: Board, log: Log, screen: Screen, sheet: CallScreen, hub: 
 
 def app(count: int) -> Starlette:
     """The call pages as an ASGI app."""
-    html, board, hub, log = Html(ZoneInfo("UTC")), Board(), Hub(), Log()
+    html, board, hub, log = Html(ZoneInfo("UTC"), reload=True), Board(), Hub(), Log()
     screen = Screen(board, html)
     sheet = CallScreen(html, screen)
     fill(board, log, count)

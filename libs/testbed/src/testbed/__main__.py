@@ -90,6 +90,7 @@ async def up(launch: Launch) -> int:
                 f"Events:    nats sub --server {stack.nats_url} 'call.*.event.>'\n"
                 f"Twilio:    voice webhook {stack.public_url}/twilio/voice,"
                 f" media {stack.public_stream_url}/twilio/media\n"
+                f"The phone: {stack.dashboard_url}/phone (in a browser, with a microphone)\n"
                 f"A call:    make call (simulated phone"
                 f"{', local voice model' if started.local_model else ''})\n"
                 "Ctrl-C stops everything."

@@ -57,7 +57,10 @@ async def demo(launch: Launch) -> int:
             await _judge(up.system, outcome, spent, screen)
             if not sys.stdout.isatty() or not sys.stdin.isatty():
                 return 1 if outcome.missing else 0
-            screen.say(f"\nThe desk stays up until Ctrl-C: {await login_link(up.system)}")
+            screen.say(
+                f"\nThe desk stays up until Ctrl-C: {await login_link(up.system)}\n"
+                f"Call it yourself: {up.system.dashboard_url}/phone (once logged in)"
+            )
             failure = await until_stopped(up.stack)
             if failure is not None:
                 screen.say(failure, "bad")

@@ -155,6 +155,7 @@ def _config(
     if not real_twilio:
         settings |= {"WEBHOOKS_HOST": LOOPBACK, "INGRESS_HOST": LOOPBACK}
         settings.setdefault("OUTBOUND_PREFIXES", OUTBOUND_PREFIXES)
+    settings.setdefault("BROWSER_PHONE", "1")
     ports = Ports.free() if launch.free_ports else Ports()
     chosen = {
         field: int(given[variable])
