@@ -41,6 +41,19 @@ async def test_audio_passes_both_ways_byte_for_byte(world) -> None:
     )
 
 
+@pytest.mark.parametrize("frames", [50, 51])
+async def test_the_callers_last_words_arrive_also_when_no_batch_is_full(world, frames) -> None:
+    phone, agent = await world.placed()
+    await phone.talk(20 * frames)
+    await phone.hang_up()
+    await world.logged(phone.call, e.CallEnded)
+    said = bytes(phone.sent[agent.of("clock")[0]["line_ms"] * 8 :])
+    async with asyncio.timeout(10):
+        while len(agent.audio) < len(said):
+            await asyncio.sleep(0.01)
+    assert bytes(agent.audio) == said
+
+
 async def test_a_clear_is_answered_with_the_exact_playhead(world) -> None:
     phone, agent = await world.placed()
     begun = phone.now_ms

@@ -213,10 +213,10 @@ class CallLeg:
     async def _finish(self, ending: Ending, tasks: Tasks) -> None:
         closing = tasks.spawn(self._socket.close(ending.code, ending.text), "close")
         self.line_out.finish()
-        line = self.line_in
+        line, within_s = self.line_in, self._last_words_s()
+        await line.flush()
         if ending.reason == "stop":
             self._log.hung_up()
-        within_s = self._last_words_s()
         await self.ear.finish(within_s)
         with contextlib.suppress(TimeoutError, NatsAway):  # the rest is written later
             async with asyncio.timeout(within_s):
