@@ -6,14 +6,12 @@ import asyncio
 import contextlib
 
 from ai_agent.call_voice import CallVoice
+from ai_agent.early_stage import EarlyStage
 from ai_agent.held_call import HeldCall
 from ai_agent.recording import ITEM
 from ai_agent.speaker.sentence import Sentence
 from ai_agent.speaker.speaker import Speaker
-from ai_agent.stage import DONE
 from protocol import commands, line
-from protocol.commands import Reply
-from protocol.events import Mode
 from runtime.tasks import Tasks
 
 HEARD_S = 60.0
@@ -23,15 +21,13 @@ ANNOUNCING = commands.Refused(
 )
 
 
-class AnnounceStage:
+class AnnounceStage(EarlyStage):
     """Until the announcement was heard."""
 
     def __init__(self, held: HeldCall, speaker: Speaker, words: Sentence) -> None:
-        self._held = held
+        super().__init__(held, CallVoice(held, speaker, self._quiet, kind=ITEM), ANNOUNCING)
         self._words = words
-        self._voice = CallVoice(held, speaker, self._quiet, kind=ITEM)
         self._heard = asyncio.Event()
-        self._leaving = False  # an operator has ended it
         self.keys: list[line.Dtmf] = []
         """What was pressed meanwhile."""
 
@@ -50,45 +46,8 @@ class AnnounceStage:
     def quiet(self) -> bool:
         return self._voice.idle
 
-    async def on_line_moved(self, ledger: tuple[line.Playhead, ...]) -> None:
-        await self._voice.lost(ledger)
-
     async def on_key(self, key: line.Dtmf) -> None:
         self.keys.append(key)
 
-    async def on_heard(self, heard: line.Heard) -> None:
-        await self._voice.heard(heard)
-
-    async def on_cleared(self, cleared: line.Cleared) -> None:
-        pass
-
     async def _quiet(self) -> None:
         self._heard.set()
-
-    # -- commands
-
-    async def say(self, text: str) -> Reply:
-        return ANNOUNCING
-
-    async def hang_up(self) -> Reply:
-        self._leaving = True
-        self._voice.end("hangup")
-        return DONE
-
-    async def transfer(self) -> Reply:
-        self._leaving = True
-        self._voice.say(Sentence.fixed("transferring", self._held.brief.assistant.language))
-        self._voice.end("transfer")
-        return DONE
-
-    async def change_mode(self, mode: Mode) -> Reply:
-        return ANNOUNCING
-
-    def refuses_operator(self) -> commands.Refused | None:
-        return ANNOUNCING
-
-    async def muted(self) -> None:
-        pass  # no operator speaks before it was heard
-
-    async def unmuted(self) -> None:
-        pass

@@ -4,20 +4,19 @@ import asyncio
 from collections.abc import Sequence
 
 from ai_agent.call_voice import CallVoice
+from ai_agent.early_stage import EarlyStage
 from ai_agent.effects import Record
 from ai_agent.gate import Gate
 from ai_agent.held_call import HeldCall
 from ai_agent.keypad_effects import GateEffect, Passed, Refused, SayPrompt, StopSpeech, Verify
 from ai_agent.prompts import prompt
-from ai_agent.speaker.sentence import Sentence
 from ai_agent.speaker.speaker import Speaker
-from ai_agent.stage import AT_THE_GATE, DONE
-from protocol import commands, line, subjects
+from ai_agent.stage import AT_THE_GATE
+from protocol import line, subjects
 from protocol.call import CallState
 from protocol.callers import PinStanding, PinState, PinVerdict, VerifyPin
-from protocol.commands import Reply
 from protocol.errors import DecodeError
-from protocol.events import Mode, ModeChanged
+from protocol.events import ModeChanged
 from protocol.ids import new_event_id
 from runtime import clock, errors, logging
 from runtime.tasks import Tasks
@@ -31,18 +30,16 @@ WORDS_S = 5.0
 AWAY = (errors.NoAnswer, errors.NatsAway, errors.Refused, DecodeError)
 
 
-class GateStage:
+class GateStage(EarlyStage):
     """Asks for the PIN until it passes or the call is over."""
 
     def __init__(self, held: HeldCall, speaker: Speaker, state: CallState) -> None:
-        self._held = held
+        super().__init__(held, CallVoice(held, speaker, self._quiet), AT_THE_GATE)
         self._number = state.caller
         self._gate = Gate.resumed(held.brief.assistant.pin, state)
         self._quietly = state.mode == "gate" and state.taken == "handover"
-        self._voice = CallVoice(held, speaker, self._quiet)
         self._passed: asyncio.Future[Passed | Refused] = asyncio.get_running_loop().create_future()
         self._tasks = Tasks("gate")
-        self._leaving = False  # an operator has ended it
 
     async def run(self) -> Passed | Refused:
         """The gate from its first prompt to its end."""
@@ -72,45 +69,8 @@ class GateStage:
     def quiet(self) -> bool:
         return self._voice.idle and not self._gate.typing and not self._gate.done
 
-    async def on_line_moved(self, ledger: tuple[line.Playhead, ...]) -> None:
-        await self._voice.lost(ledger)
-
     async def on_key(self, key: line.Dtmf) -> None:
         await self._perform(self._gate.on_key(key, clock.monotonic_ms()))
-
-    async def on_heard(self, heard: line.Heard) -> None:
-        await self._voice.heard(heard)
-
-    async def on_cleared(self, cleared: line.Cleared) -> None:
-        pass
-
-    # -- commands
-
-    async def say(self, text: str) -> Reply:
-        return AT_THE_GATE
-
-    async def hang_up(self) -> Reply:
-        self._leaving = True
-        self._voice.end("hangup")
-        return DONE
-
-    async def transfer(self) -> Reply:
-        self._leaving = True
-        self._voice.say(Sentence.fixed("transferring", self._held.brief.assistant.language))
-        self._voice.end("transfer")
-        return DONE
-
-    async def change_mode(self, mode: Mode) -> Reply:
-        return AT_THE_GATE
-
-    def refuses_operator(self) -> commands.Refused | None:
-        return AT_THE_GATE
-
-    async def muted(self) -> None:
-        pass  # no operator speaks at the gate
-
-    async def unmuted(self) -> None:
-        pass
 
     # -- within
 
