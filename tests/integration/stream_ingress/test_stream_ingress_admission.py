@@ -1,6 +1,7 @@
 """Who gets in, and that bad input ends one socket alone with a clear reason."""
 
 import asyncio
+import base64
 import json
 import secrets
 
@@ -54,6 +55,36 @@ async def test_upgrades_refused(world, path, signature, status) -> None:
 async def test_upgrades_let_in(world, signature) -> None:
     socket = await world.socket(signature=signature)
     await socket.close()
+
+
+@pytest.mark.parametrize("asked", ["Upgrade", "keep-alive, Upgrade", "Upgrade,keep-alive"])
+async def test_upgrades_are_taken_as_browsers_and_proxies_word_them(world, asked) -> None:
+    assert await first_line(world, asked) == b"HTTP/1.1 101 Switching Protocols"
+
+
+async def test_what_asks_for_no_upgrade_gets_none(world) -> None:
+    assert (await first_line(world, "keep-alive")).startswith(b"HTTP/1.1 400 ")
+
+
+async def first_line(world, connection_header: str) -> bytes:
+    """Of the answer to an upgrade request that is good but for this header."""
+    port = world.settings.ingress_port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    request = (
+        "GET /twilio/media HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Upgrade: WebSocket",
+        f"Connection: {connection_header}",
+        f"X-Twilio-Signature: {sign_get(URL, AUTH_TOKEN)}",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {base64.b64encode(secrets.token_bytes(16)).decode()}",
+    )
+    writer.write("\r\n".join((*request, "", "")).encode())
+    try:
+        async with asyncio.timeout(10):
+            return (await reader.readline()).rstrip()
+    finally:
+        writer.close()
 
 
 async def test_no_more_sockets_than_slots(start_world) -> None:

@@ -283,9 +283,11 @@ async def test_a_socket_that_takes_nothing_is_given_up(world, monkeypatch) -> No
     monkeypatch.setattr(outgoing, "BOUND_BYTES", 20_000)
     phone, agent = await world.placed()
     await agent.out("item", item_id="item_1")
-    for _ in range(20):
-        await agent.speak(b"\x55" * 100_000)  # more at once than the writer can pass on
+    phone.socket.transport.pause_reading()
+    for _ in range(100):
+        await agent.speak(b"\x55" * 100_000)  # more than the buffers of both systems hold
     (stopped,) = await world.logged(phone.call, e.StreamStopped)
+    phone.socket.transport.resume_reading()
     assert stopped.reason == "lost"
     (heard,) = await world.logged(phone.call, e.Heard)
     assert heard.cut

@@ -20,6 +20,7 @@ from stream_ingress.metrics import Tally
 from stream_ingress.outgoing import Outgoing
 from stream_ingress.placement import Placed
 from stream_ingress.pulse import Pulse
+from stream_ingress.uplink import Uplink
 
 CALL = CallId("CA" + "1" * 32)
 WORKERS = ("a", "b", "c")
@@ -107,11 +108,12 @@ class Calls(RuleBasedStateMachine):
             place_for_s=20.0,
         )
         tally = Tally()
-        line_in = LineIn(house.bus, Pulse(320, 0), CALL, 0, tally)
+        uplink = Uplink(house.bus, Pulse())
+        line_in = LineIn(uplink, CALL, 0, tally, batch_bytes=320)
         self.line = LineOut(
-            house.bus,
+            uplink,
             CALL,
-            Outgoing(None, "MZ1"),
+            Outgoing(SimpleNamespace(writable=False), "MZ1"),
             lambda: 0,
             Reports(
                 lambda _: None,
@@ -167,7 +169,7 @@ class Calls(RuleBasedStateMachine):
         message = SimpleNamespace(
             subject=f"call.{CALL}.out.{placed.epoch}.item", data=b'{"item_id":"i"}'
         )
-        at_once(self.line.handle(message))
+        self.line.handle(message)
 
     @rule(epoch=st.integers(1, 20).map(lambda n: n * 10))
     def the_pinger_is_late(self, epoch: int) -> None:

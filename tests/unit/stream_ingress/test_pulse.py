@@ -10,6 +10,7 @@ from stream_ingress.line_in import LineIn
 from stream_ingress.metrics import Tally
 from stream_ingress.pulse import Pulse
 from stream_ingress.twilio_messages import DtmfBody, MediaBody
+from stream_ingress.uplink import Uplink
 
 LEG = Leg(7)
 FRAME = 160
@@ -45,100 +46,120 @@ def frame(number: int) -> MediaBody:
     return MediaBody(timestamp=20 * number, payload=bytes([number % 256]) * FRAME)
 
 
+class World:
+    """Lines whose batches leave by one pulse."""
+
+    def __init__(self, frames: int, calls: int = 1) -> None:
+        self.bus, self.tally, self.pulse = Bus(), Tally(), Pulse()
+        self.lines = [
+            LineIn(Uplink(self.bus, self.pulse), call(n), 0, self.tally, batch_bytes=frames * FRAME)
+            for n in range(calls)
+        ]
+        self.line = self.lines[0]
+
+    async def beat(self) -> None:
+        """Let the pulse do what is due now."""
+        running = asyncio.ensure_future(self.pulse.run())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        running.cancel()
+
+
 async def test_two_frames_leave_as_one_message_behind_the_clock():
-    bus, tally = Bus(), Tally()
-    pulse = Pulse(2 * FRAME, 0)
-    one = LineIn(bus, pulse, call(1), 0, tally)
-    one.go_live(LEG)
+    world = World(2)
+    world.line.go_live(LEG)
     for number in range(2):
-        await one.audio(frame(number))
-    assert bus.kinds() == ["clock"]
-    await drained(pulse)
-    assert bus.sent[0][1] == line.Clock(0)
-    assert bus.sent[1:] == [
-        (subjects.in_audio(call(1), LEG), frame(0).payload + frame(1).payload),
+        world.line.audio(frame(number))
+    assert world.bus.sent == []
+    await world.beat()
+    assert world.bus.sent == [
+        (subjects.in_clock(call(0), LEG), line.Clock(0)),
+        (subjects.in_audio(call(0), LEG), frame(0).payload + frame(1).payload),
     ]
 
 
-async def test_nothing_is_published_before_an_agent_holds_the_call():
-    bus = Bus()
-    pulse = Pulse(2 * FRAME, 0)
-    one = LineIn(bus, pulse, call(1), 0, Tally())
+async def test_nothing_is_told_before_an_agent_holds_the_call():
+    world = World(2)
     for number in range(4):
-        await one.audio(frame(number))
-    await drained(pulse)
-    assert bus.sent == []
-    one.go_live(LEG)
+        world.line.audio(frame(number))
+    world.line.key(DtmfBody(digit="5"))
+    await world.beat()
+    assert world.bus.sent == []
+    world.line.go_live(LEG)
     for number in range(4, 6):
-        await one.audio(frame(number))
-    await drained(pulse)
-    assert bus.sent[0] == (subjects.in_clock(call(1), LEG), line.Clock(80))
-    assert bus.audio() == frame(4).payload + frame(5).payload
+        world.line.audio(frame(number))
+    await world.beat()
+    assert world.bus.sent[0] == (subjects.in_clock(call(0), LEG), line.Clock(80))
+    assert world.bus.audio() == frame(4).payload + frame(5).payload
 
 
 async def test_a_key_comes_behind_the_audio_before_it():
-    bus = Bus()
-    pulse = Pulse(10 * FRAME, 0)
-    one = LineIn(bus, pulse, call(1), 0, Tally())
-    one.go_live(LEG)
-    await one.audio(frame(0))
-    await one.key(DtmfBody(digit="5"))
-    assert bus.kinds() == ["clock", "audio", "dtmf"]
-    await one.flush()
-    assert bus.kinds() == ["clock", "audio", "dtmf"]
+    world = World(10)
+    world.line.go_live(LEG)
+    world.line.audio(frame(0))
+    world.line.key(DtmfBody(digit="5"))
+    world.line.audio(frame(1))
+    world.line.end_batch()
+    await world.beat()
+    assert world.bus.kinds() == ["clock", "audio", "dtmf", "audio"]
+    assert world.bus.sent[2][1] == line.Dtmf("5", 20)
 
 
 async def test_a_gap_is_told_between_what_was_before_and_after_it():
-    bus, tally = Bus(), Tally()
-    one = LineIn(bus, Pulse(10 * FRAME, 0), call(1), 0, tally)
-    one.go_live(LEG)
-    await one.audio(frame(0))
-    await one.audio(frame(5))
-    await one.flush()
-    assert bus.kinds() == ["clock", "audio", "clock", "audio"]
-    assert bus.sent[2][1] == line.Clock(100)
-    assert tally.gaps == 1
+    world = World(10)
+    world.line.go_live(LEG)
+    world.line.audio(frame(0))
+    world.line.audio(frame(5))
+    world.line.end_batch()
+    await world.beat()
+    assert world.bus.kinds() == ["clock", "audio", "clock", "audio"]
+    assert world.bus.sent[2][1] == line.Clock(100)
+    assert world.tally.gaps == 1
 
 
 async def test_what_nats_does_not_take_is_counted_by_frames_and_the_clock_is_told_again():
-    bus, tally = Bus(), Tally()
-    pulse = Pulse(3 * FRAME, 0)
-    one = LineIn(bus, pulse, call(1), 0, tally)
+    world = World(3)
+    one = world.line
     one.go_live(LEG)
-    await one.audio(frame(0))
-    bus.connected = False
+    one.audio(frame(0))
+    await world.beat()
+    assert world.bus.kinds() == ["clock"]
+    world.bus.connected = False
     for number in range(1, 3):
-        await one.audio(frame(number))
-    await drained(pulse)
-    assert (one.dropped, tally.dropped_in) == (3, 3)
-    bus.connected = True
+        one.audio(frame(number))
+    await world.beat()
+    assert (one.dropped, world.tally.dropped_in) == (3, 3)
+    world.bus.connected = True
     for number in range(3, 6):
-        await one.audio(frame(number))
-    await drained(pulse)
-    assert bus.kinds() == ["clock", "clock", "audio"]
-    assert bus.sent[1][1] == line.Clock(60)
-    assert bus.audio() == b"".join(frame(number).payload for number in range(3, 6))
+        one.audio(frame(number))
+    await world.beat()
+    assert world.bus.kinds() == ["clock", "clock", "audio"]
+    assert world.bus.sent[1][1] == line.Clock(60)
+    assert world.bus.audio() == b"".join(frame(number).payload for number in range(3, 6))
+
+
+async def test_a_clock_that_nats_did_not_take_is_told_before_the_next_frame():
+    world = World(10)
+    world.line.go_live(LEG)
+    world.bus.connected = False
+    world.line.audio(frame(0))
+    await world.beat()
+    world.bus.connected = True
+    world.line.audio(frame(1))
+    await world.beat()
+    assert (subjects.in_clock(call(0), LEG), line.Clock(20)) in world.bus.sent
 
 
 async def test_full_batches_of_many_calls_leave_in_one_go():
-    bus, tally = Bus(), Tally()
-    pulse = Pulse(2 * FRAME, 0)
-    lines = [LineIn(bus, pulse, call(number), 0, tally) for number in range(20)]
-    for each in lines:
+    world = World(2, calls=20)
+    for each in world.lines:
         each.go_live(LEG)
-        await each.audio(frame(0))
-    bus.sent.clear()
-    for each in lines:
-        await each.audio(frame(1))
-    assert bus.sent == []
-    await drained(pulse)
-    assert bus.kinds() == ["audio"] * 20
-    assert len({subject for subject, _ in bus.sent}) == 20
-
-
-async def drained(pulse: Pulse) -> None:
-    """Let the pulse do what is due now."""
-    running = asyncio.ensure_future(pulse.run())
-    for _ in range(5):
-        await asyncio.sleep(0)
-    running.cancel()
+        each.audio(frame(0))
+    await world.beat()
+    world.bus.sent.clear()
+    for each in world.lines:
+        each.audio(frame(1))
+    assert world.bus.sent == []
+    await world.beat()
+    assert world.bus.kinds() == ["audio"] * 20
+    assert len({subject for subject, _ in world.bus.sent}) == 20

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Coroutine
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,15 +16,6 @@ CALL = CallId("CA" + "1" * 32)
 EPOCHS = (10, 20, 30)
 
 
-def at_once(work: Coroutine) -> None:
-    """Run what never waits for anything."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("it waited")
-
-
 class Message:
     reply = ""
     headers = None
@@ -34,37 +24,54 @@ class Message:
         self.subject, self.data = subject, data
 
 
-class Bus:
+class Uplink:
+    """Tells nothing while not `connected`."""
+
     connected = True
 
     def __init__(self) -> None:
         self.told: list[tuple[str, object]] = []
 
-    async def publish(self, subject: str, message: object) -> None:
-        self.told.append((subject, message))
+    def put(self, subject: str, message: object) -> None:
+        if self.connected:
+            self.told.append((subject, message))
+
+
+class Socket:
+    """Takes everything at once."""
+
+    writable = True
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    def send(self, message: bytes) -> None:
+        self.taken.append(message)
 
 
 class World:
     """A line whose holders' audio names its epoch in every byte."""
 
     def __init__(self, floor: int) -> None:
-        self.bus, self.now_ms, self.words = Bus(), 0, 0
-        self.outgoing = Outgoing(None, "MZ1")
+        self.uplink, self.now_ms, self.words = Uplink(), 0, 0
+        self.socket = Socket()
         self.spoke: list[int] = []
         self.ends: list[str] = []
         reports = Reports(lambda _: None, self.ends.append, self.spoke.append, lambda _: None)
-        self.line = LineOut(self.bus, CALL, self.outgoing, lambda: self.now_ms, reports, Tally())
+        outgoing = Outgoing(self.socket, "MZ1")
+        self.line = LineOut(self.uplink, CALL, outgoing, lambda: self.now_ms, reports, Tally())
         self.line.open(Leg(5), floor)
 
     def sent(self) -> list[str]:
         """What went to Twilio since the last look: epochs of audio, and ``clear``."""
         sent = []
-        while self.outgoing._queue:
-            message = json.loads(self.outgoing._queue.popleft())
+        for taken in self.socket.taken:
+            message = json.loads(taken)
             if message["event"] == "media":
                 sent += {str(b) for b in base64.b64decode(message["media"]["payload"])}
             elif message["event"] == "clear":
                 sent.append("clear")
+        self.socket.taken.clear()
         return sent
 
     def say(self, epoch: int, kind: str) -> None:
@@ -77,7 +84,7 @@ class World:
             "clear": codec.encode(line.Clear(self.words)),
             "end": codec.encode(line.End("hangup")),
         }[kind]
-        at_once(self.line.handle(Message(f"call.{CALL}.out.{epoch}.{kind}", data)))
+        self.line.handle(Message(f"call.{CALL}.out.{epoch}.{kind}", data))
 
 
 KINDS = st.sampled_from(["item", "item", "audio", "audio", "audio", "done", "clear", "end"])
@@ -107,12 +114,12 @@ def test_only_the_newest_holder_seen_is_ever_heard(floor: int, steps) -> None:
             case "say":
                 world.say(number, kind)
             case "assigned":
-                at_once(world.line.obey(number))
+                world.line.obey(number)
             case "let in":
-                at_once(world.line.let_in(number))
+                world.line.let_in(number)
                 let_in = min(let_in, number - 1)
             case "hold":
-                at_once(world.line.play("hold", b"\x00" * 1600))
+                world.line.play("hold", b"\x00" * 1600)
             case "time":
                 world.now_ms += number
         allowed = number > let_in and number >= newest
@@ -133,7 +140,7 @@ def test_the_holder_of_an_earlier_leg_is_heard_only_after_it_was_let_in() -> Non
     world.say(10, "item")
     world.say(10, "audio")
     assert world.sent() == []
-    at_once(world.line.let_in(10))
+    world.line.let_in(10)
     world.say(10, "audio")  # of an item that began on the old leg
     assert world.sent() == []
     world.say(10, "item")
@@ -142,7 +149,7 @@ def test_the_holder_of_an_earlier_leg_is_heard_only_after_it_was_let_in() -> Non
     assert world.spoke == []
     world.say(20, "item")
     assert world.spoke == [20]
-    at_once(world.line.let_in(10))
+    world.line.let_in(10)
     world.say(10, "item")
     world.say(10, "audio")
     assert world.sent() == []
@@ -150,30 +157,28 @@ def test_the_holder_of_an_earlier_leg_is_heard_only_after_it_was_let_in() -> Non
 
 def test_after_an_absence_the_last_words_are_told_again() -> None:
     world = World(0)
-    at_once(world.line.obey(10))
-    at_once(world.line.handle(Message(f"call.{CALL}.out.10.item", codec.encode(line.Item("a")))))
+    world.line.obey(10)
+    world.line.handle(Message(f"call.{CALL}.out.10.item", codec.encode(line.Item("a"))))
     world.say(10, "audio")
-    world.bus.connected = False
-    at_once(
-        world.line.handle(Message(f"call.{CALL}.out.10.done", codec.encode(line.ItemDone("a"))))
-    )
+    world.uplink.connected = False
+    world.line.handle(Message(f"call.{CALL}.out.10.done", codec.encode(line.ItemDone("a"))))
     world.now_ms = 20
-    at_once(world.line.echo("1"))
-    at_once(world.line.handle(Message(f"call.{CALL}.out.10.item", codec.encode(line.Item("b")))))
+    world.line.echo("1")
+    world.line.handle(Message(f"call.{CALL}.out.10.item", codec.encode(line.Item("b"))))
     world.say(10, "audio")
     world.now_ms = 30
-    at_once(world.line.handle(Message(f"call.{CALL}.out.10.clear", codec.encode(line.Clear(1)))))
-    at_once(world.line.play("moment", b"\x00" * 1600))
-    assert world.bus.told == []
-    world.bus.connected = True
-    at_once(world.line.retell())
+    world.line.handle(Message(f"call.{CALL}.out.10.clear", codec.encode(line.Clear(1))))
+    world.line.play("moment", b"\x00" * 1600)
+    assert world.uplink.told == []
+    world.uplink.connected = True
+    world.line.retell()
     cleared = (line.Playhead("b", 10, False, 20, False),)
-    assert world.bus.told == [
+    assert world.uplink.told == [
         (f"call.{CALL}.in.5.cleared", line.Cleared(1, 30, cleared)),
         (f"call.{CALL}.in.5.heard", line.Heard("a", 20, True, 30)),
         (f"call.{CALL}.in.5.heard", line.Heard("b", 10, False, 30)),
     ]
-    world.bus.told.clear()
-    at_once(world.line.obey(20))
-    at_once(world.line.retell())
-    assert world.bus.told == []
+    world.uplink.told.clear()
+    world.line.obey(20)
+    world.line.retell()
+    assert world.uplink.told == []

@@ -12,10 +12,11 @@ import nats.errors
 from nats.aio.client import Client
 from nats.js.errors import APIError, NotFoundError, ServiceUnavailableError
 
+from runtime import nats_servers
 from runtime.bus import Bus
 from runtime.doctor import Check, Finding, note, ok, wrong
 from runtime.nats_login import login
-from runtime.settings import CommonSettings, host_port
+from runtime.settings import CommonSettings
 
 CONNECT_S = 3.0
 ANSWER_S = 1.5
@@ -42,7 +43,7 @@ def check(
         async def failed(error: Exception) -> None:
             refusals.append(error)
 
-        where = _shown(settings)
+        where = nats_servers.shown(nats_servers.listed(settings.nats_url))
         how = login(settings, role)
         client = Client()
         try:
@@ -145,9 +146,3 @@ def _missing(name: str, maker: str) -> Finding:
         return note("jetstream", says)
     says = f"The stream {name} is not there."
     return wrong("jetstream", says, f"Start {maker}, which makes it.")
-
-
-def _shown(settings: CommonSettings) -> str:
-    """The servers without their passwords."""
-    servers = [server.strip() for server in settings.nats_url.split(",")]
-    return ", ".join("{}:{}".format(*host_port(s, default_port=4222)) for s in servers)

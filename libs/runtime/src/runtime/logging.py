@@ -57,6 +57,8 @@ def configure(service: str, *, fmt: str, level: str) -> None:
         "asyncio",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It repeats what the peer sent; who uses a socket of it says how that ended.
+    logging.getLogger("picows").setLevel(logging.CRITICAL)
     logging.getLogger("asyncio").addFilter(_first_line)
 
 

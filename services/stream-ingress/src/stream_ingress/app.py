@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-
-from websockets.asyncio.server import Server, ServerConnection
+from functools import partial
 
 from protocol.audio import BYTES_PER_MS
 from runtime import bus as nats
@@ -23,7 +22,7 @@ from stream_ingress.pinger import Pinger
 from stream_ingress.placement import Agents
 from stream_ingress.pulse import Pulse
 from stream_ingress.reach import Reach
-from stream_ingress.server import Gate, listening
+from stream_ingress.server import Gate, Server
 from stream_ingress.settings import Settings, ingress_name
 
 _log = logging.get("app")
@@ -52,7 +51,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
         legs, agents = Legs(bus, name, tally), Agents(bus, reach)
         pinger = Pinger(bus, agents, reach)
         gate = Gate(admission, settings.ingress_slots)
-        pulse = Pulse(settings.ingress_batch_ms * BYTES_PER_MS, settings.ingress_together_ms / 1000)
+        pulse = Pulse()
         house = House(
             name=name,
             account_sid=settings.twilio_account_sid,
@@ -64,6 +63,7 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             legs=legs,
             sentences=sentences,
             pulse=pulse,
+            batch_bytes=settings.ingress_batch_ms * BYTES_PER_MS,
             tally=tally,
             rest=rest,
             hold_after_s=settings.hold_after_ms / 1000,
@@ -71,23 +71,19 @@ async def serve(settings: Settings, shutdown: Shutdown, health: Health) -> None:
             away_for_s=settings.ingress_away_s,
         )
 
-        async def handle(socket: ServerConnection) -> None:
-            await carry(socket, house)
-
+        server = Server(gate, partial(carry, house))
         async with (
             Tasks("ingress") as tasks,
             agents.following(),
             legs.answering(),
-            listening(
-                handle, gate, host=settings.ingress_host, port=settings.ingress_port
-            ) as server,
+            server.listening(settings.ingress_host, settings.ingress_port),
         ):
             tasks.spawn(reach.run(), "reach")
             tasks.spawn(pulse.run(), "pulse")
             tasks.spawn(pinger.run(), "pinger")
             tasks.spawn(legs.beat(), "heartbeat")
             health.add("listening", server.is_serving)
-            _log.info("listening", port=server.sockets[0].getsockname()[1], ingress=name)
+            _log.info("listening", port=server.port, ingress=name)
             health.started()
             await shutdown.wait()
             await _drain(server, legs, settings.ingress_drain_s)
@@ -101,13 +97,13 @@ async def _drain(server: Server, legs: Legs, drain_s: int) -> None:
     quiet moment.
     """
     _log.info("draining", legs=len(legs))
-    server.close(close_connections=False)
+    server.stop()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(drain_s):
-            await server.wait_closed()
+            await server.wait_empty()
             return
     _log.warning("drain time is up", legs=len(legs))
     legs.hand_off(within_s=LAST_WORDS_S)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(2 * LAST_WORDS_S):
-            await server.wait_closed()
+            await server.wait_empty()

@@ -167,7 +167,7 @@ class Holder:
         if placed.epoch < self.epoch or placed.leg > self._leg:
             return
         if placed.leg == self._leg:
-            await self._line_out.obey(placed.epoch)
+            self._line_out.obey(placed.epoch)
             if placed.epoch > self.epoch or self._held.is_set():
                 self._hold(placed.epoch, placed.worker)
         elif placed.epoch > self.epoch or self.nameless:
@@ -184,14 +184,14 @@ class Holder:
             if placed is None or placed.epoch < self.epoch:
                 continue
             if placed.leg == self._leg:
-                await self._line_out.let_in(placed.epoch)
+                self._line_out.let_in(placed.epoch)
                 self._hold(placed.epoch, placed.worker)
             else:
                 await self._take_note(placed)
                 await asyncio.sleep(RETRY_S)
 
     async def _attach(self, holder: Placed) -> None:
-        await self._line_out.let_in(holder.epoch)
+        self._line_out.let_in(holder.epoch)
         answer = await self._house.agents.attach(
             holder.worker, self._attach_request(holder, self._previous_leg)
         )

@@ -16,7 +16,9 @@ from stream_ingress.reach import Reach
 
 
 class House(Struct, frozen=True):
-    """Times in seconds. ``rest``: tasks that write what ended legs could not."""
+    """Times in seconds. ``rest``: tasks that write what ended legs could not. ``batch_bytes``:
+    mu-law of a full message of caller audio.
+    """
 
     name: IngressId
     account_sid: str
@@ -28,6 +30,7 @@ class House(Struct, frozen=True):
     legs: Legs
     sentences: Sentences
     pulse: Pulse
+    batch_bytes: int
     tally: Tally
     rest: Tasks
     hold_after_s: float

@@ -7,9 +7,6 @@ subscriptions, tasks and outbox; nothing of it is left when ``run`` returns.
 import asyncio
 import contextlib
 
-from msgspec import Struct
-from websockets.asyncio.server import ServerConnection
-
 from protocol import subjects
 from protocol.ids import CallId, Leg
 from protocol.line import Intent
@@ -22,6 +19,7 @@ from runtime.outbox import writing
 from runtime.tasks import Tasks
 from stream_ingress import metrics
 from stream_ingress.ear_tracks import EarTracks
+from stream_ingress.ending import INTERNAL_ERROR, TRY_AGAIN_LATER, Ending
 from stream_ingress.holder import Holder
 from stream_ingress.house import House
 from stream_ingress.leg_log import LegLog
@@ -32,12 +30,11 @@ from stream_ingress.outgoing import Outgoing
 from stream_ingress.patience import Patience
 from stream_ingress.quiet import QuietMoment
 from stream_ingress.ring import Ring
+from stream_ingress.server import MediaSocket
+from stream_ingress.uplink import Uplink
 
 _log = logging.get("leg")
 
-NORMAL = 1000
-INTERNAL_ERROR = 1011
-TRY_AGAIN_LATER = 1013
 SILENT_AFTER_S = 10
 """Twilio sends frames all the time, silence included; a socket without any for so long is dead."""
 LAST_WORDS_S = 2.0
@@ -54,22 +51,10 @@ PLAYED_OUT_CAP_S = 5.0
 """How long the last mark may take, beyond the audio that remains."""
 
 
-class Ending(Struct, frozen=True):
-    """How a leg ends: ``reason`` for the log (stop, closed, lost, or what was refused); code and
-    text of the close frame.
-    """
-
-    reason: str
-    code: int = NORMAL
-    text: str = ""
-
-
 class CallLeg:
     """One leg. ``over`` ends it; the first reason counts."""
 
-    def __init__(
-        self, house: House, socket: ServerConnection, opened: Open, token: StreamToken
-    ) -> None:
+    def __init__(self, house: House, socket: MediaSocket, opened: Open, token: StreamToken) -> None:
         self.call: CallId = opened.call_id
         self._house = house
         self._socket = socket
@@ -77,16 +62,19 @@ class CallLeg:
         self._token = token
         self._notes = _log.bind(call_id=self.call)
         self._log = LegLog(house.bus, self.call, house.name)
-        self._outgoing = Outgoing(socket, opened.stream_id)
+        self.outgoing = Outgoing(socket, opened.stream_id)
         self._newest_leg = 0
         self._ending = False
         self._serving: Tasks | None = None
         self._over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-        self.line_in = LineIn(house.bus, house.pulse, self.call, token.line_ms, house.tally)
+        self._uplink = Uplink(house.bus, house.pulse)
+        self.line_in = LineIn(
+            self._uplink, self.call, token.line_ms, house.tally, batch_bytes=house.batch_bytes
+        )
         self.line_out = LineOut(
-            house.bus,
+            self._uplink,
             self.call,
-            self._outgoing,
+            self.outgoing,
             lambda: self.line_in.now_ms,
             Reports(
                 finished=lambda item: self._log.heard(item, self.line_in.now_ms),
@@ -144,7 +132,6 @@ class CallLeg:
     async def run(self, tasks: Tasks) -> None:
         """Carry the leg to its end. ``tasks`` belongs to the socket, and outlives this."""
         bus = self._house.bus
-        tasks.spawn(self._outgoing.run(), "writer")
         async with contextlib.AsyncExitStack() as stack:
             # Before the take and on the same connection, so its ack says that this is in place.
             newer = await bus.subscribe(
@@ -214,7 +201,8 @@ class CallLeg:
         closing = tasks.spawn(self._socket.close(ending.code, ending.text), "close")
         self.line_out.finish()
         line, within_s = self.line_in, self._last_words_s()
-        await line.flush()
+        line.end_batch()
+        await self._uplink.flush()
         if ending.reason == "stop":
             self._log.hung_up()
         await self.ear.finish(within_s)
@@ -254,7 +242,7 @@ class CallLeg:
         self.end("handoff", within_s=0)
 
     async def _play_out_and_close(self, intent: Intent, within_s: float | None) -> None:
-        await self.line_out.begin_end()
+        self.line_out.begin_end()
         cap_s = self.line_out.remaining_ms / 1000 + PLAYED_OUT_CAP_S
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(cap_s if within_s is None else min(cap_s, within_s)):
@@ -277,14 +265,14 @@ class CallLeg:
     async def _watching(self) -> None:
         """A socket that gives or takes nothing is given up."""
         frames, silent_s = -1, 0
-        while not self._outgoing.stuck.is_set() and silent_s < SILENT_AFTER_S:
+        while not self.outgoing.stuck.is_set() and silent_s < SILENT_AFTER_S:
             frames, silent_s = (
                 self.line_in.frames,
                 (silent_s + 1 if frames == self.line_in.frames else 0),
             )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await self._outgoing.stuck.wait()
+                    await self.outgoing.stuck.wait()
         self.over(Ending("lost", text="the socket is stuck"))
 
     async def _rereading(self, back: asyncio.Event) -> None:
@@ -315,6 +303,6 @@ class CallLeg:
             for pause_s in RETELL_S:
                 await asyncio.sleep(pause_s)
                 self.line_in.retell()
-                await self.line_out.retell()
+                self.line_out.retell()
                 if pause_s:
                     await self._holder.rejoin()

@@ -1,30 +1,32 @@
-"""Caller to agent: every frame and key is put on the line's clock, ringed, and published, frames in
+"""Caller to agent: every frame and key is put on the line's clock, ringed, and told, frames in
 batches, once an agent holds the call.
 
-The reader of the socket calls it. Before ``go_live`` nothing is published: the agent asks replay
-for what the ring holds. Keys are never logged.
+connection calls it for what comes from the socket. Before ``go_live`` nothing is told: the agent
+asks replay for what the ring holds. Keys are never logged.
 """
 
-import contextlib
 from collections.abc import Callable
+from functools import partial
 
 from protocol import line, subjects
 from protocol.ids import CallId, Leg
-from runtime.bus import Bus
-from runtime.errors import NatsAway
 from stream_ingress.line_clock import LineClock
 from stream_ingress.metrics import Tally
-from stream_ingress.pulse import Pulse
 from stream_ingress.ring import Ring
 from stream_ingress.twilio_messages import DtmfBody, MediaBody
+from stream_ingress.uplink import Uplink
 
 
 class LineIn:
-    """The caller's side of one leg, from ``start`` on; ``begins_ms`` from the token."""
+    """The caller's side of one leg, from ``start`` on; ``begins_ms`` from the token,
+    ``batch_bytes`` of mu-law (8 a ms) make a message.
+    """
 
-    def __init__(self, bus: Bus, pulse: Pulse, call: CallId, begins_ms: int, tally: Tally) -> None:
-        self._bus = bus
-        self._pulse = pulse
+    def __init__(
+        self, uplink: Uplink, call: CallId, begins_ms: int, tally: Tally, *, batch_bytes: int
+    ) -> None:
+        self._uplink = uplink
+        self._batch_bytes = batch_bytes
         self._batch = bytearray()
         self._batched = 0
         self._call = call
@@ -43,7 +45,7 @@ class LineIn:
         return self._clock.next_ms
 
     def go_live(self, leg: Leg) -> None:
-        """An agent holds the call: publish from the next frame on, the clock first."""
+        """An agent holds the call: tell it from the next frame on, the clock first."""
         self._audio_subject = subjects.in_audio(self._call, leg)
         self._clock_subject = subjects.in_clock(self._call, leg)
         self._dtmf_subject = subjects.in_dtmf(self._call, leg)
@@ -53,7 +55,7 @@ class LineIn:
         """NATS was away, or the holder is new: tell the time before the next frame."""
         self._clock.unsay()
 
-    async def audio(self, media: MediaBody) -> None:
+    def audio(self, media: MediaBody) -> None:
         """One frame of the caller."""
         payload = media.payload
         if not payload:
@@ -70,34 +72,31 @@ class LineIn:
             self._tally.gaps += 1
         if not self._audio_subject:
             return
-        if self._bus.connected and clock.due(line_ms):
-            await self.flush()
-            with contextlib.suppress(NatsAway):
-                await self._bus.publish(self._clock_subject, line.Clock(line_ms))
-        batch = self._batch
-        was_full = len(batch) >= self._pulse.batch_bytes
-        batch += payload
+        if clock.due(line_ms):
+            self.end_batch()
+            self._uplink.put(self._clock_subject, line.Clock(line_ms), clock.unsay)
+        self._batch += payload
         self._batched += 1
-        if len(batch) >= self._pulse.batch_bytes and not was_full:
-            self._pulse.full(self.flush)
+        if len(self._batch) >= self._batch_bytes:
+            self.end_batch()
 
-    async def flush(self) -> None:
-        """Publish what waits: a batch is full, or something must come behind it."""
-        if not self._batch:
-            return
-        audio, frames = bytes(self._batch), self._batched
-        self._batch.clear()
-        self._batched = 0
-        if not await self._bus.publish_audio(self._audio_subject, audio):
-            self._clock.unsay()
-            self.dropped += frames
-            self._tally.dropped_in += frames
+    def end_batch(self) -> None:
+        """What was batched is told now: it is full, or something must come behind it."""
+        if self._batch:
+            dropped = partial(self._dropped, self._batched)
+            self._uplink.put(self._audio_subject, bytes(self._batch), dropped)
+            self._batch.clear()
+            self._batched = 0
 
-    async def key(self, dtmf: DtmfBody) -> None:
+    def key(self, dtmf: DtmfBody) -> None:
         """One key of the caller; Twilio gives it no time, so it gets the line's."""
         line_ms = self.now_ms
         self.ring.key(line_ms, dtmf.digit)
         if self._dtmf_subject:
-            await self.flush()
-            with contextlib.suppress(NatsAway):  # it stays in the ring, for a replay
-                await self._bus.publish(self._dtmf_subject, line.Dtmf(dtmf.digit, line_ms))
+            self.end_batch()  # a key that NATS does not take stays in the ring, for a replay
+            self._uplink.put(self._dtmf_subject, line.Dtmf(dtmf.digit, line_ms))
+
+    def _dropped(self, frames: int) -> None:
+        self._clock.unsay()
+        self.dropped += frames
+        self._tally.dropped_in += frames

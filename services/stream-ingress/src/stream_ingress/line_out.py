@@ -5,7 +5,6 @@ obeyed: an epoch is the place of its ``assigned`` in the log, so higher is newer
 """
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -16,12 +15,11 @@ from protocol import codec, line, subjects
 from protocol.audio import BYTES_PER_MS
 from protocol.ids import CallId, Epoch, ItemId, Leg
 from protocol.line import Intent, Playhead
-from runtime.bus import Bus
-from runtime.errors import NatsAway
 from stream_ingress.ear import Ear
 from stream_ingress.metrics import Tally
 from stream_ingress.outgoing import Outgoing
 from stream_ingress.playback import Effect, Finished, Playback, Reached, SendMark
+from stream_ingress.uplink import Uplink
 
 LOCAL = "local:"
 """Items of ingress's own sentences begin so."""
@@ -59,14 +57,14 @@ class LineOut:
 
     def __init__(
         self,
-        bus: Bus,
+        uplink: Uplink,
         call: CallId,
         outgoing: Outgoing,
         now_ms: Callable[[], int],
         reports: Reports,
         tally: Tally,
     ) -> None:
-        self._bus = bus
+        self._uplink = uplink
         self._call = call
         self._outgoing = outgoing
         self._now_ms = now_ms
@@ -122,17 +120,17 @@ class LineOut:
             if isinstance(effect, Finished):
                 self._reports.finished(effect)
 
-    async def begin_end(self) -> None:
+    def begin_end(self) -> None:
         """From now on nothing new is played; what was sent gets its last marks."""
         self._ending = True
-        await self._perform(self._playback.abandon())
+        self._perform(self._playback.abandon())
 
-    async def let_in(self, epoch: Epoch) -> None:
+    def let_in(self, epoch: Epoch) -> None:
         """Hear the holder of an earlier leg from its next item on: it is asked to go on here."""
         self._floor = min(self._floor, Epoch(epoch - 1))
-        await self.obey(epoch)
+        self.obey(epoch)
 
-    async def obey(self, epoch: Epoch) -> None:
+    def obey(self, epoch: Epoch) -> None:
         """A worker took the call: hear it, and nobody before it, ever again."""
         if epoch <= self._epoch or epoch <= self._floor:
             return
@@ -142,20 +140,20 @@ class LineOut:
         self._last_clear = self._speaking = None
         self._last_words.clear()
         if orphaned:
-            await self._perform(self._playback.abandon())
+            self._perform(self._playback.abandon())
 
-    async def retell(self) -> None:
+    def retell(self) -> None:
         """Tell the holder again what it may have missed while NATS was away: the answer to its last
         clear, and the last word on its last items.
         """
         if self._last_clear is not None:
-            await self._tell(self._cleared_subject, self._last_clear)
+            self._tell(self._cleared_subject, self._last_clear)
         for item in self._last_words:
             whole = item.heard_ms == item.sent_ms
             heard = line.Heard(item.item_id, item.heard_ms, whole, self._now_ms())
-            await self._tell(self._heard_subject, heard)
+            self._tell(self._heard_subject, heard)
 
-    async def handle(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         """One message of ``call.<id>.out.*.*``."""
         if message.subject == self._audio_subject:  # 50 a second; all else is rare
             self._audio(message.data)
@@ -166,19 +164,19 @@ class LineOut:
             self._tally.stale_out += 1
             return
         if epoch > self._epoch:
-            await self.obey(epoch)
+            self.obey(epoch)
             self._reports.holder(epoch)
         match kind:
             case "audio":
                 self._audio(message.data)
             case "item":
-                await self._item(codec.decode(line.Item, message.data).item_id)
+                self._item(codec.decode(line.Item, message.data).item_id)
             case "done":
-                await self._perform(
+                self._perform(
                     self._playback.done(codec.decode(line.ItemDone, message.data).item_id)
                 )
             case "clear":
-                await self._clear(codec.decode(line.Clear, message.data).n)
+                self._clear(codec.decode(line.Clear, message.data).n)
             case "end":
                 self._reports.end(codec.decode(line.End, message.data).intent)
             case "ear":
@@ -186,24 +184,24 @@ class LineOut:
             case _:
                 pass  # a kind of a newer version
 
-    async def play(self, name: str, audio: bytes) -> None:
+    def play(self, name: str, audio: bytes) -> None:
         """Play one of our own sentences, behind whatever plays."""
         count = self._plays[name] = self._plays.get(name, 0) + 1
         item_id = ItemId(f"{LOCAL}{name}" if count == 1 else f"{LOCAL}{name}:{count}")
         self._playback.item(item_id)
         for start in range(0, len(audio), _PIECE):
             self._send(audio[start : start + _PIECE])
-        await self._perform(self._playback.done(item_id))
+        self._perform(self._playback.done(item_id))
         if self._speaking is not None and self._speaking in self._playback.unfinished:
             self._playback.item(self._speaking)  # the agent's words go on behind ours
 
-    async def echo(self, name: str) -> None:
+    def echo(self, name: str) -> None:
         """Twilio echoed a mark."""
         now_ms, proven = self._now_ms(), self._playback.proven
         effects = self._playback.echo(name, now_ms)
         if self.ear is not None and self._playback.proven > proven:
             self.ear.heard(self._playback.proven, now_ms)
-        await self._perform(effects)
+        self._perform(effects)
         self._progress.set()
 
     def _audio(self, audio: bytes) -> None:
@@ -228,28 +226,28 @@ class LineOut:
         if mark:
             self._outgoing.mark(mark)
 
-    async def _item(self, item_id: ItemId) -> None:
+    def _item(self, item_id: ItemId) -> None:
         if self._ending:
             return
         if any(item.startswith(LOCAL) for item in self._playback.unfinished):
-            await self._empty()
+            self._empty()
         self._speaking = item_id
         self._playback.item(item_id)
 
-    async def _clear(self, n: int) -> None:
+    def _clear(self, n: int) -> None:
         last = self._last_clear
         if last is None or n > last.n:
-            last = self._last_clear = line.Cleared(n, self._now_ms(), await self._empty())
+            last = self._last_clear = line.Cleared(n, self._now_ms(), self._empty())
         elif n < last.n:
             last = line.Cleared(n, last.line_ms)
-        await self._tell(self._cleared_subject, last)
+        self._tell(self._cleared_subject, last)
 
-    async def _empty(self) -> tuple[Playhead, ...]:
+    def _empty(self) -> tuple[Playhead, ...]:
         self._cut_ear()
         heads, effects = self._playback.clear(self._now_ms())
         self._outgoing.clear()
         self._progress.set()
-        await self._perform(effects)
+        self._perform(effects)
         return heads
 
     def _cut_ear(self) -> None:
@@ -257,7 +255,7 @@ class LineOut:
             now_ms = self._now_ms()
             self.ear.cut(self._playback.position(now_ms), now_ms)
 
-    async def _perform(self, effects: list[Effect]) -> None:
+    def _perform(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case SendMark():
@@ -268,15 +266,13 @@ class LineOut:
                     pass  # our own business
                 case Reached():
                     heard = line.Heard(effect.item_id, effect.heard_ms, effect.done, self._now_ms())
-                    await self._tell(self._heard_subject, heard)
+                    self._tell(self._heard_subject, heard)
                 case Finished():
                     self._reports.finished(effect)
                     if not effect.item_id.startswith(LOCAL):
                         self._last_words.append(effect)
 
-    async def _tell(self, subject: str, message: line.Heard | line.Cleared) -> None:
+    def _tell(self, subject: str, message: line.Heard | line.Cleared) -> None:
         # Untold while NATS is away: ``retell`` makes up for it, and the log's ``heard`` has the
         # last word on every item.
-        if self._bus.connected:
-            with contextlib.suppress(NatsAway):
-                await self._bus.publish(subject, message)
+        self._uplink.put(subject, message)

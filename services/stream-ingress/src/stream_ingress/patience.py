@@ -79,7 +79,7 @@ class Patience:
                     return
             if self._over():
                 return
-            await self._line_out.play(name, self._house.sentences[name])
+            self._line_out.play(name, self._house.sentences[name])
             pause_s = HOLD_EVERY_S
 
 

@@ -1,7 +1,6 @@
-"""When batches of caller audio leave: those of all calls that are full within some milliseconds
-leave together, in one write to NATS.
+"""Publishes what legs put without waiting: what all of them put in one turn of the loop, in one go.
 
-A write costs more than all the work on a frame, so their number is what calls cost. app runs one.
+app runs one.
 """
 
 import asyncio
@@ -11,27 +10,22 @@ Flush = Callable[[], Awaitable[None]]
 
 
 class Pulse:
-    """``batch_bytes``: mu-law bytes (8 a ms) of a full batch; ``together_s``: how long a full one
-    waits for others.
-    """
+    """Of the process."""
 
-    def __init__(self, batch_bytes: int, together_s: float) -> None:
-        self.batch_bytes = batch_bytes
-        self._together_s = together_s
-        self._full: list[Flush] = []
+    def __init__(self) -> None:
+        self._due: list[Flush] = []
         self._some = asyncio.Event()
 
-    def full(self, flush: Flush) -> None:
-        """A batch is full: ``flush`` is called soon, once."""
-        self._full.append(flush)
+    def due(self, flush: Flush) -> None:
+        """``flush`` is called soon, once."""
+        self._due.append(flush)
         self._some.set()
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await self._some.wait()
-            await asyncio.sleep(self._together_s)
             self._some.clear()
-            batches, self._full = self._full, []
-            for flush in batches:
+            due, self._due = self._due, []
+            for flush in due:
                 await flush()

@@ -70,10 +70,6 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
         int,
         Meta(ge=20, le=200, description="ms of caller audio that are published as one message"),
     ] = 40
-    ingress_together_ms: Annotated[
-        int,
-        Meta(ge=0, le=20, description="ms that a full batch waits, to leave with other calls'"),
-    ] = 5
     hold_after_ms: Annotated[
         int, Meta(ge=0, description="ms without an agent until the hold sentence is played")
     ] = 1500

@@ -103,7 +103,7 @@ _decode = msgspec.json.Decoder(Message, strict=False).decode
 _decode_any = msgspec.json.Decoder(_Any).decode
 
 
-def decode(text: str) -> Message:
+def decode(text: bytes) -> Message:
     """One text frame of Twilio. Raises UnknownEvent (ignore it) or BadMessage (end the socket)."""
     try:
         return _decode(text)
