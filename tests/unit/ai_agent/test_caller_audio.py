@@ -164,3 +164,23 @@ def test_with_a_complete_ring_every_ms_is_heard_once_and_in_order(steps, open_at
     answered()
     model = model or opened(audio)
     assert model.heard == list(range(now))
+
+
+def test_batches_are_whole_messages_as_near_to_the_wanted_length_as_they_make_it():
+    for batch_ms, piece_ms, appended_ms in (
+        (60, 60, 60),
+        (60, 40, 40),
+        (60, 20, 60),
+        (40, 60, 60),
+        (40, 20, 40),
+        (100, 40, 80),
+        (100, 60, 120),
+        (20, 200, 200),
+    ):
+        lengths: list[int] = []
+        audio = CallerAudio(batch_ms=batch_ms)
+        audio.open(lambda given, to=lengths: to.append(len(given) // BYTES_PER_MS), LineClock(), ())
+        audio.at(0)
+        for ms in range(0, 1200, piece_ms):
+            audio.live(said(ms, ms + piece_ms))
+        assert set(lengths) == {appended_ms}, (batch_ms, piece_ms)

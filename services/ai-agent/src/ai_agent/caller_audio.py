@@ -18,8 +18,8 @@ Piece = tuple[int, bytes]
 
 
 class CallerAudio:
-    """``append`` gets batches (mu-law bytes) once ``open`` was called; ``clock`` learns where
-    they lie.
+    """``append`` gets batches (mu-law bytes, whole pieces of about ``batch_ms``) once ``open`` was
+    called; ``clock`` learns where they lie.
     """
 
     def __init__(self, *, batch_ms: int) -> None:
@@ -145,7 +145,8 @@ class CallerAudio:
             self._clock.jump(line_ms)
         self._batch += audio
         self._batch_end_ms = line_ms + len(audio) // BYTES_PER_MS
-        if len(self._batch) >= self._batch_bytes:
+        # As near to the wanted length as whole pieces make it, the sooner of two equally near.
+        if len(self._batch) + len(audio) // 2 >= self._batch_bytes:
             self._flush()
 
     def _flush(self) -> None:

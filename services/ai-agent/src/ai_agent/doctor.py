@@ -18,7 +18,6 @@ from runtime import doctor, doctor_nats, doctor_profiles
 from runtime.assistant import Assistant
 from runtime.bus import Bus
 from runtime.doctor import Check, Finding, note, ok, wrong
-from runtime.tasks import Tasks
 
 OPEN_S = 5.0
 SAFETY_ID = "doctor"
@@ -101,10 +100,7 @@ class _Session:
         try:
             async with (
                 client(settings.openai_api_key.reveal(), settings.openai_base_url) as openai,
-                Tasks("doctor") as tasks,
-                connected(
-                    openai, model=model, safety_id=SAFETY_ID, tasks=tasks, timeout=OPEN_S
-                ) as session,
+                connected(openai, model=model, safety_id=SAFETY_ID, timeout=OPEN_S) as session,
             ):
                 await session.configure(update, timeout=OPEN_S)
         except SessionFailed as error:

@@ -104,16 +104,18 @@ class Listening:
 
     async def _subscribe(self, leg: Leg) -> Subscribed:
         async def heard(message: Message) -> None:
-            if self._held.request.leg == leg:
-                await self._on_line(message.subject.rpartition(".")[2], message.data)
-                self._held.watch.handled()
+            held = self._held
+            if held.request.leg == leg:
+                if message.subject.endswith(".audio"):  # nearly all, and nothing of it waits
+                    held.audio.live(message.data)
+                else:
+                    await self._on_line(message.subject.rpartition(".")[2], message.data)
+                held.watch.handled()
 
         return await self._held.worker.bus.subscribe(subjects.line_in(self._held.id, leg), heard)
 
     async def _on_line(self, kind: str, data: bytes) -> None:
         held = self._held
-        if kind == "audio":
-            return held.audio.live(data)
         stage = held.stage
         if kind == "clock":
             line_ms = codec.decode(line.Clock, data).line_ms

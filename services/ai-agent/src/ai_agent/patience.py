@@ -16,8 +16,8 @@ LOUD_MS = 600
 """Of so much loud audio it should have said something; noise may be loud too, so it is asked."""
 PROBE_EVERY_MS = 10_000
 _STEP = 20
-_QUIET = 0x40
-"""A mu-law byte whose inverse is below this is silence or hiss."""
+_QUIET = bytes(byte for byte in range(256) if (~byte & 0x7F) < 0x40)
+"""The mu-law bytes of silence and hiss."""
 
 
 class Patience:
@@ -37,8 +37,8 @@ class Patience:
 
     def on_audio(self, audio: bytes) -> None:
         """Caller audio on its way to the model, mu-law; a few of its bytes tell how loud it is."""
-        loud = [byte for byte in audio[::_STEP] if (~byte & 0x7F) >= _QUIET]
-        if 2 * len(loud) * _STEP >= len(audio):
+        loud = len(audio[::_STEP].translate(None, _QUIET))
+        if 2 * loud * _STEP >= len(audio):
             self._loud_bytes += len(audio)
 
     def on_tick(self, now_ms: int, *, waits: bool, asked: bool) -> Literal["", "probe", "lost"]:

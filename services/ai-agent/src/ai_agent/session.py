@@ -64,7 +64,6 @@ async def opened(held: HeldCall, so_far: str = "") -> Session:
                 held.worker.client,
                 model=brief.model,
                 safety_id=brief.safety_id,
-                tasks=held.tasks,
                 timeout=timeout,
             )
         )

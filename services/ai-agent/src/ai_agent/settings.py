@@ -50,6 +50,7 @@ class Settings(SpeakerSettings, frozen=True, kw_only=True):
         Meta(gt=0, description="Seconds that a call whose line ended is kept for its next line"),
     ] = 15.0
     audio_batch_ms: Annotated[
-        int, Meta(ge=20, le=200, description="Caller audio goes to the model in pieces this long")
-    ] = 40
+        int,
+        Meta(ge=20, le=200, description="Caller audio goes to the model in pieces about this long"),
+    ] = 60
     agent_admin_port: Annotated[int, Meta(description="Port of health and metrics")] = 9083

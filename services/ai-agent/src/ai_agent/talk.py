@@ -34,6 +34,7 @@ from ai_agent.realtime.commands import PROBE
 from ai_agent.realtime.connection import RealtimeConnection
 from ai_agent.restore import Restored
 from ai_agent.ring_replay import restored
+from ai_agent.screens import Screens
 from ai_agent.session import Ended
 from ai_agent.session_updates import SessionUpdates
 from ai_agent.talk_log import TalkLog
@@ -42,7 +43,7 @@ from ai_agent.talk_tools import TalkTools
 from ai_agent.todo_news import TodoNews
 from ai_agent.tool_calls import ToolCalls
 from ai_agent.watchers import output_watch, todos_watched
-from protocol import line, subjects
+from protocol import line
 from protocol.events import LimitReached, Said
 from protocol.ids import ItemId
 from runtime import clock
@@ -82,6 +83,7 @@ class Talk:
         )
         self._keys = Keys(assistant.menu, human=bool(assistant.transfer.number))
         self._output = output_watch(held, self._stop)
+        self._screens = Screens(held.worker.bus, held.id)
         self._news = TodoNews()
         self._own_tools = TalkTools(held, tools, self._conversation, self._news, self._perform)
         self.orders = TalkOrders(held, self._conversation, dictation, self._perform)
@@ -116,6 +118,7 @@ class Talk:
                 held.audio.close()
                 self.orders.end()
                 await self._perform(self._conversation.end(clock.monotonic_ms()))
+                await self._screens.end()
                 self._model = None
         return self._ended or Ended("lost", model.ended)
 
@@ -130,8 +133,7 @@ class Talk:
     def quiet(self) -> bool:
         """The talk could go on in another session without anybody noticing."""
         open_now = self._model is not None and self._ended is None
-        open_now = open_now and not self._keys.typing and not self.orders.open
-        return open_now and self._conversation.quiet
+        return open_now and not (self._keys.typing or self.orders.open) and self._conversation.quiet
 
     async def on_key(self, key: line.Dtmf) -> None:
         now = clock.monotonic_ms()
@@ -238,6 +240,7 @@ class Talk:
             if news := self._news.take():
                 await self._perform(self._conversation.note(news))
             await self.orders.dictate()
+            await self._screens.tick()
             asked = any(isinstance(effect, Tell) for effect in due)
             match self._patience.on_tick(now, waits=self._conversation.waits, asked=asked):
                 case "probe":
@@ -275,6 +278,7 @@ class Talk:
                     await self._show(effect)
                 case Record():
                     self._log.record(effect.kind, effect.fields)
+                    await self._screens.written(effect)
                     if effect.kind is Said and effect.fields["done"]:
                         await self._said(effect.fields)
                 case PlayDone():
@@ -299,10 +303,7 @@ class Talk:
     async def _show(self, shown: Show) -> None:
         if self._output is not None and shown.party == "assistant":
             await self._output.words(shown.item_id, shown.text)
-        await self._held.worker.bus.publish(
-            subjects.live_transcript(self._held.id),
-            line.LiveTranscript(shown.item_id, shown.party, shown.text),
-        )
+        await self._screens.show(shown)
 
     async def _stop(self, item_id: ItemId, rule: str) -> None:
         """The output check hit; it may come when this talk is over."""

@@ -69,7 +69,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
     ingress_batch_ms: Annotated[
         int,
         Meta(ge=20, le=200, description="ms of caller audio that are published as one message"),
-    ] = 40
+    ] = 60
     hold_after_ms: Annotated[
         int, Meta(ge=0, description="ms without an agent until the hold sentence is played")
     ] = 1500

@@ -1,31 +1,27 @@
-"""One Realtime socket: connects through the ``openai`` SDK, configures, sends, gives decoded
-events.
+"""One Realtime session on its socket: opens it where the ``openai`` SDK says, configures, sends,
+gives decoded events.
 
-The SDK keeps URL, key and headers; the hot path goes around its pydantic models (bytes in, text
-out). Its own reconnect stays off: it would yield a blank session. Sending never blocks the
-caller: control is queued, audio is dropped oldest first when the socket is slow.
+The SDK keeps URL, key and headers; bytes go past it. Sending never blocks the caller: what the
+socket does not take waits, control before audio, and of audio the oldest is dropped.
 """
 
 import asyncio
-import base64
 import contextlib
+from binascii import b2a_base64
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import cast
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-import openai
-import websockets
 from openai import AsyncOpenAI
-from openai.resources.realtime.realtime import AsyncRealtimeConnection
-from openai.types.websocket_connection_options import WebSocketConnectionOptions
 from prometheus_client import Counter
 
 from ai_agent.realtime import commands
 from ai_agent.realtime import events as rt
+from ai_agent.realtime.socket import Refused, Socket, opened, tls
 from protocol import codec
 from protocol.errors import DecodeError
 from runtime import logging
-from runtime.tasks import Tasks
 
 _log = logging.get("realtime")
 _dropped = Counter("trunkline_model_audio_dropped_total", "Caller audio dropped: model socket slow")
@@ -36,27 +32,19 @@ Client = AsyncOpenAI
 
 PASSING = ("server_error", "rate_limit_error")
 """Types of errors that say nothing against the configuration that met them."""
+PERMANENT = (400, 401, 403, 404)
+"""Statuses of a refused upgrade that no retry mends."""
 AUDIO_BACKLOG = 100
 """Appends (40-60 ms each) that may wait for a slow socket."""
-CLOSE_S = 2
-PING_EVERY_S = 2
-PING_S = 3
-"""A peer that answers no ping for so long is gone, though its socket stands."""
-GONE = 1006
-"""The code of a socket that ended without a close frame."""
-_OPTIONS = cast(
-    "WebSocketConnectionOptions",  # its type names but some of what websockets takes
-    {
-        "max_size": 2**24,
-        "compression": None,
-        "ping_interval": PING_EVERY_S,
-        "ping_timeout": PING_S,
-    },
-)
+EVENTS_KEPT = 32
+"""Events that may wait to be taken; from then on they wait with the model."""
+_APPEND = b'{"type":"input_audio_buffer.append","audio":"%b"}'
+_SCHEMES = {"http": "ws", "https": "wss"}
 
 
 def client(api_key: str, base_url: str) -> Client:
     """A client; ``base_url`` empty means OpenAI's own. Use it as an async context manager."""
+    tls()  # read now, not in the first call
     return AsyncOpenAI(api_key=api_key, base_url=base_url or None)
 
 
@@ -72,68 +60,91 @@ class SessionFailed(Exception):
 
 
 class RealtimeConnection:
-    """An open socket. ``session`` is known after ``configure``."""
+    """A session's two ends: what is told to the model, and its events. ``session`` is known after
+    ``configure``.
+    """
 
-    def __init__(self, connection: AsyncRealtimeConnection) -> None:
-        self._connection = connection
-        self._control: deque[str] = deque()
-        self._audio: deque[str] = deque()
+    def __init__(self) -> None:
+        self._socket: Socket | None = None
+        self._control: deque[bytes] = deque()
+        self._audio: deque[bytes] = deque()
+        self._events: deque[rt.AnyServerEvent] = deque()
         self._more = asyncio.Event()
         self.session = rt.Session()
         self.ended = ""
         """Why the socket ended: the close code and the peer's reason; empty while it stands."""
 
     def tell(self, command: commands.Command) -> None:
-        """Queue a client event."""
-        self._control.append(codec.encode(command).decode())
-        self._more.set()
+        """Send a client event; one that must wait goes before all audio."""
+        self._control.append(codec.encode(command))
+        self._flush()
 
     def append_audio(self, audio: bytes) -> None:
-        """Queue caller audio (mu-law bytes)."""
+        """Send caller audio (mu-law bytes)."""
         if len(self._audio) >= AUDIO_BACKLOG:
             self._audio.popleft()
             _dropped.inc()
-        self._audio.append(
-            '{"type":"input_audio_buffer.append","audio":"'
-            + base64.b64encode(audio).decode()
-            + '"}'
-        )
-        self._more.set()
+        self._audio.append(_APPEND % b2a_base64(audio, newline=False))
+        self._flush()
 
     async def close(self) -> None:
         """Close the socket: ``events`` ends."""
-        with contextlib.suppress(TimeoutError, OSError, websockets.WebSocketException):
-            async with asyncio.timeout(CLOSE_S):
-                await self._connection.close()
-
-    async def write(self) -> None:
-        """Send what is queued, for ever: control before audio. The one writer of the socket."""
-        while True:
-            await self._more.wait()
-            self._more.clear()
-            while self._control or self._audio:
-                queue = self._control or self._audio
-                await self._connection.send_raw(queue.popleft())
+        if self._socket is not None:
+            with contextlib.suppress(TimeoutError, OSError):
+                await self._socket.close()
 
     async def events(self) -> AsyncIterator[rt.AnyServerEvent]:
         """Server events until the socket ends; a clean close and a lost one both just end it."""
-        while True:
-            try:
-                data = await self._connection.recv_bytes()
-            except websockets.ConnectionClosed as closed:
-                self.ended = _why(closed)
-                return
-            try:
-                event = rt.decode(data)
-            except DecodeError as error:
-                _log.warning("undecodable event", reason=str(error))
-                continue
-            if isinstance(event, str):
-                if event not in _ignored:
-                    _ignored.add(event)
-                    _log.debug("event type ignored", type=event)
-                continue
-            yield event
+        while self._events or await self._come():
+            yield self._events.popleft()
+
+    async def _come(self) -> bool:
+        """Wait for events; False when none comes any more."""
+        while not self._events:
+            if self.ended:
+                return False
+            self._more.clear()
+            if self._socket is not None:
+                self._socket.resume_reading()
+            await self._more.wait()
+        return True
+
+    # -- the socket
+
+    async def open(self, url: str, headers: dict[str, str], *, timeout: float) -> None:
+        """Raises what ``socket.opened`` raises."""
+        self._socket = await opened(self, url, headers, timeout=timeout)
+        self._flush()
+
+    def on_message(self, data: bytes) -> None:
+        try:
+            event = rt.decode(data)
+        except DecodeError as error:
+            _log.warning("undecodable event", reason=str(error))
+            return
+        if isinstance(event, str):
+            if event not in _ignored:
+                _ignored.add(event)
+                _log.debug("event type ignored", type=event)
+            return
+        self._events.append(event)
+        self._more.set()
+        if len(self._events) >= EVENTS_KEPT and self._socket is not None:
+            self._socket.pause_reading()
+
+    def on_writable(self) -> None:
+        self._flush()
+
+    def on_end(self, why: str) -> None:
+        self.ended = why
+        self._more.set()
+
+    def _flush(self) -> None:
+        """Send what waits as long as the socket takes it."""
+        socket = self._socket
+        while socket is not None and socket.writable and (self._control or self._audio):
+            queue = self._control or self._audio
+            socket.send(queue.popleft())
 
     async def configure(self, update: commands.Command, *, timeout: float) -> None:
         """Send the full session.update and check that both formats are mu-law before any audio
@@ -145,7 +156,8 @@ class RealtimeConnection:
         self.tell(update)
         try:
             async with asyncio.timeout(timeout):
-                async for event in self.events():
+                while await self._come():
+                    event = self._events.popleft()
                     if isinstance(event, rt.ErrorReported):
                         code = event.error.code or event.error.type
                         passing = event.error.type in PASSING
@@ -160,13 +172,6 @@ class RealtimeConnection:
         raise SessionFailed(f"socket closed while configuring: {self.ended}", permanent=False)
 
 
-def _why(closed: websockets.ConnectionClosed) -> str:
-    frame = closed.rcvd or closed.sent
-    if frame is None:
-        return str(GONE)
-    return f"{frame.code} {frame.reason}".strip()
-
-
 def checked(session: rt.Session) -> rt.Session:
     """``session`` if both its formats are mu-law. Raises SessionFailed: anything else is noise."""
     for way in ("input", "output"):
@@ -178,38 +183,43 @@ def checked(session: rt.Session) -> rt.Session:
 
 @contextlib.asynccontextmanager
 async def connected(
-    client: Client, *, model: str, safety_id: str, tasks: Tasks, timeout: float
+    client: Client, *, model: str, safety_id: str, timeout: float
 ) -> AsyncGenerator[RealtimeConnection]:
     """An open socket for the block; it is closed with the block, whatever happens.
 
     Raises SessionFailed when it cannot be opened within ``timeout`` seconds.
     """
-    manager = client.realtime.connect(
-        model=model,
-        extra_headers={"OpenAI-Safety-Identifier": safety_id},
-        websocket_connection_options=_OPTIONS,
-    )
+    connection = RealtimeConnection()
+    headers = _headers(client, {"OpenAI-Safety-Identifier": safety_id})
     try:
         async with asyncio.timeout(timeout):
-            raw = await manager.enter()
-    except websockets.InvalidStatus as error:
-        status = error.response.status_code
-        permanent = status in (400, 401, 403, 404)
-        raise SessionFailed(f"refused with HTTP {status}", permanent=permanent) from None
-    except (OSError, TimeoutError, websockets.WebSocketException, openai.OpenAIError) as error:
+            await connection.open(_url(client, model), headers, timeout=timeout)
+    except Refused as error:
+        permanent = error.status in PERMANENT
+        raise SessionFailed(f"refused with HTTP {error.status}", permanent=permanent) from None
+    except Exception as error:
+        # Which library an error comes from depends on the proxy that the environment names.
         raise SessionFailed(f"cannot connect ({type(error).__name__})", permanent=False) from None
-    connection = RealtimeConnection(raw)
-    writer = tasks.spawn(_write(connection), "realtime.write")
     try:
         yield connection
     finally:
-        writer.cancel()
-        with contextlib.suppress(TimeoutError, OSError, websockets.WebSocketException):
-            async with asyncio.timeout(CLOSE_S):
-                await raw.close()
+        await connection.close()
 
 
-async def _write(connection: RealtimeConnection) -> None:
-    # The reader sees the end of a lost socket; the writer just stops.
-    with contextlib.suppress(websockets.ConnectionClosed, openai.OpenAIError):
-        await connection.write()
+def _url(client: Client, model: str) -> str:
+    """Where the SDK would connect to."""
+    base = urlsplit(str(client.websocket_base_url or client.base_url))
+    query = dict(parse_qsl(base.query)) | {"model": model}
+    scheme = _SCHEMES.get(base.scheme, base.scheme)
+    path = f"{base.path.rstrip('/')}/realtime"
+    return urlunsplit((scheme, base.netloc, path, urlencode(query), ""))
+
+
+def _headers(client: Client, more: dict[str, str]) -> dict[str, str]:
+    """What the SDK would send, and ``more``, which counts more. A name is one in either case; a
+    header that the SDK leaves out has no text.
+    """
+    merged: dict[str, tuple[str, object]] = {}
+    for headers in (client.auth_headers, client.default_headers, more):
+        merged |= {name.lower(): (name, value) for name, value in headers.items()}
+    return {name: value for name, value in merged.values() if isinstance(value, str)}

@@ -11,7 +11,6 @@ from difflib import SequenceMatcher
 from ai_agent.realtime import events as rt
 from ai_agent.realtime.commands import CREATE_EVENT_ID, PCMU, Command
 from ai_agent.realtime.connection import Client, SessionFailed, connected
-from runtime.tasks import Tasks
 
 PERMANENT_CODES = frozenset(
     {
@@ -53,7 +52,6 @@ async def read_aloud(
     voice: str,
     language: str,
     timeout: float,
-    tasks: Tasks,
     report: Callable[[rt.Usage], None],
 ) -> AsyncGenerator[bytes]:
     """mu-law audio of ``text``, in the pieces in which the model makes it.
@@ -63,7 +61,7 @@ async def read_aloud(
     something else was read.
     """
     async with connected(
-        client, model=model, safety_id="trunkline-speaker", tasks=tasks, timeout=timeout
+        client, model=model, safety_id="trunkline-speaker", timeout=timeout
     ) as connection:
         await connection.configure(_session(voice), timeout=timeout)
         connection.tell(_read(text, language))

@@ -12,7 +12,6 @@ from ai_agent.speaker.phone_audio import PhoneAudio
 from ai_agent.speaker.provider import ReadDifferently, Report, Used, VoiceFailed
 from ai_agent.speaker.sentence import Sentence
 from ai_agent.usage import tokens_of
-from runtime.tasks import Tasks
 
 
 class RealtimeVoice:
@@ -31,21 +30,17 @@ class RealtimeVoice:
             report(Used(self._model, tokens_of(usage)))
 
         try:
-            async with (
-                Tasks("voice") as tasks,
-                aclosing(
-                    read_aloud(
-                        self._client,
-                        sentence.text,
-                        model=self._model,
-                        voice=sentence.voice,
-                        language=sentence.language,
-                        timeout=self._timeout,
-                        tasks=tasks,
-                        report=used,
-                    )
-                ) as pieces,
-            ):
+            async with aclosing(
+                read_aloud(
+                    self._client,
+                    sentence.text,
+                    model=self._model,
+                    voice=sentence.voice,
+                    language=sentence.language,
+                    timeout=self._timeout,
+                    report=used,
+                )
+            ) as pieces:
                 async for piece in pieces:
                     yield piece
         except SessionFailed as error:
