@@ -41,6 +41,36 @@ def test_every_byte_maps_back_to_where_it_was_said(spans):
         assert clock.line_ms(session_ms) == line_ms
 
 
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 5)), min_size=1, max_size=40),
+    drops=st.lists(st.integers(0, 199), max_size=30),
+)
+def test_what_was_dropped_on_the_way_does_not_exist_for_the_model(spans, drops):
+    """`drops`: which appends, counted as they come, are dropped 3 later, being the oldest that
+    wait.
+    """
+    clock, line, waiting, arrived, number = LineClock(), 0, [], [], 0
+    for gap, frames in spans:
+        line += gap
+        clock.jump(line)
+        for _ in range(frames):
+            if len(waiting) == 3:
+                oldest = waiting.pop(0)
+                if number in drops:
+                    clock.dropped(160, 160 * len(waiting))
+                else:
+                    arrived.append(oldest)
+            clock.sent(160)
+            waiting.append(line)
+            line += 20
+            number += 1
+    arrived += waiting
+    assert clock.session_ms == 20 * len(arrived)
+    for place, line_ms in enumerate(arrived):
+        assert clock.line_ms(20 * place) == line_ms
+        assert clock.line_ms(20 * place + 19) == line_ms + 19
+
+
 class Model:
     def __init__(self):
         self.batches = []

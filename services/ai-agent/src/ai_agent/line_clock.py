@@ -4,6 +4,9 @@
 
 from protocol.audio import BYTES_PER_MS
 
+KEPT = 64
+"""Gaps that are remembered; a turn never reaches back over so many."""
+
 
 class LineClock:
     """Fed with what is appended to the session, in order; ``jump`` says where on the line the
@@ -27,11 +30,23 @@ class LineClock:
         if self._anchors and self._anchors[-1][0] == self.session_ms:
             self._anchors.pop()
         self._anchors.append((self.session_ms, line_ms))
-        del self._anchors[:-64]  # a turn never reaches back over so many gaps
+        del self._anchors[:-KEPT]
 
     def sent(self, size: int) -> None:
         """``size`` bytes were appended."""
         self._sent_bytes += size
+
+    def dropped(self, size: int, behind: int) -> None:
+        """``size`` bytes that count as appended never reached the session; ``behind`` bytes were
+        appended after them.
+        """
+        at = (self._sent_bytes - behind - size) // BYTES_PER_MS
+        over = at + size // BYTES_PER_MS
+        resumes_ms = self.line_ms(over)
+        before = [anchor for anchor in self._anchors if anchor[0] < at]
+        after = [(ms - over + at, line_ms) for ms, line_ms in self._anchors if ms > over]
+        self._anchors = [*before, (at, resumes_ms), *after][-KEPT:]
+        self._sent_bytes -= size
 
     def line_ms(self, session_ms: int) -> int:
         """Where on the line the session's ``session_ms`` was said; before the first jump they are

@@ -200,6 +200,7 @@ class Talk:
             self._patience.on_audio(audio)
             model.append_audio(audio)
 
+        model.on_dropped = self._conversation.clock.dropped
         self._held.audio.open(append, self._conversation.clock, pieces)
         for key in earlier.keys:
             await self._missed(line.Dtmf(key.digit, key.line_ms))

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from binascii import b2a_base64
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import cast
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -73,6 +73,10 @@ class RealtimeConnection:
         self.session = rt.Session()
         self.ended = ""
         """Why the socket ended: the close code and the peer's reason; empty while it stands."""
+        self.on_dropped: Callable[[int, int], None] = lambda size, behind: None
+        """Told of audio that will not be sent: its bytes, and how many that still wait were
+        appended after it.
+        """
 
     def tell(self, command: commands.Command) -> None:
         """Send a client event; one that must wait goes before all audio."""
@@ -82,9 +86,10 @@ class RealtimeConnection:
     def append_audio(self, audio: bytes) -> None:
         """Send caller audio (mu-law bytes)."""
         if len(self._audio) >= AUDIO_BACKLOG:
-            self._audio.popleft()
+            oldest = self._audio.popleft()
             _dropped.inc()
-        self._audio.append(_APPEND % b2a_base64(audio, newline=False))
+            self.on_dropped(len(oldest), sum(map(len, self._audio)))
+        self._audio.append(audio)
         self._flush()
 
     async def close(self) -> None:
@@ -142,9 +147,13 @@ class RealtimeConnection:
     def _flush(self) -> None:
         """Send what waits as long as the socket takes it."""
         socket = self._socket
-        while socket is not None and socket.writable and (self._control or self._audio):
-            queue = self._control or self._audio
-            socket.send(queue.popleft())
+        while socket is not None and socket.writable:
+            if self._control:
+                socket.send(self._control.popleft())
+            elif self._audio:
+                socket.send(_APPEND % b2a_base64(self._audio.popleft(), newline=False))
+            else:
+                return
 
     async def configure(self, update: commands.Command, *, timeout: float) -> None:
         """Send the full session.update and check that both formats are mu-law before any audio
