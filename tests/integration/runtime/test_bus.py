@@ -7,7 +7,8 @@ from prometheus_client import REGISTRY
 
 from protocol.errors import DecodeError
 from protocol.line import Clock
-from runtime.bus import AUDIO_BACKLOG_BYTES, Bus, connect
+from runtime.backlog import BOUND_BYTES
+from runtime.bus import Bus, connect
 from runtime.errors import AskedToStop, NoAnswer, Refused, ServiceError
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings
@@ -190,7 +191,7 @@ async def test_a_frozen_server_neither_blocks_audio_nor_the_end(own_server: Nats
             await bus.publish_audio("line.audio", block)
             sent += 1
             assert sent < 2000
-        assert bus.client.pending_data_size < AUDIO_BACKLOG_BYTES + 2 * len(block)
+        assert bus.client.pending_data_size < BOUND_BYTES + 2 * len(block)
     own_server.resume()
 
 

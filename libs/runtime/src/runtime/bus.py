@@ -20,6 +20,7 @@ from prometheus_client import Counter, Gauge
 from protocol import codec
 from protocol.errors import DecodeError
 from runtime import logging, nats_servers
+from runtime.backlog import Backlog
 from runtime.errors import NatsAway, NoAnswer, Refused
 from runtime.nats_login import login
 from runtime.paced_client import PacedClient
@@ -44,8 +45,6 @@ ERROR_HEADER = "Nats-Service-Error"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
 PING_INTERVAL_S = 5
 PENDING_BYTES = 2 * 1024 * 1024
-AUDIO_BACKLOG_BYTES = 256 * 1024
-"""Unsent bytes past which audio is dropped: the socket is stuck (NATS frozen), not merely busy."""
 DRAIN_S = 2
 _AWAY = (
     nats.errors.OutboundBufferLimitError,
@@ -59,6 +58,7 @@ class Bus:
 
     def __init__(self, client: Client, name: str) -> None:
         self._client = client
+        self._backlog = Backlog(client)
         self.name = name
         self.jetstream: JetStreamContext = client.jetstream(timeout=2)
         self._on_reconnect: list[Callable[[], None]] = []
@@ -86,7 +86,7 @@ class Bus:
         """Raw bytes without headers. False, and counted, when NATS is away or takes nothing: it is
         dropped.
         """
-        if not self._client.is_connected or self._client.pending_data_size > AUDIO_BACKLOG_BYTES:
+        if not (self._backlog.ready or await self._backlog.has_room()):
             _dropped_audio.inc()
             return False
         await self._client.publish(subject, audio)

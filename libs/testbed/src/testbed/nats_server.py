@@ -138,7 +138,8 @@ def _write_configuration(
     store_dir.mkdir(parents=True, exist_ok=True)
     file = store_dir / "nats.conf"
     # ping_interval and ping_max as in every deployment of ours: a dead client is noticed in
-    # seconds, not in the default's four minutes. Quoted strings are escaped as in JSON.
+    # seconds, not in the default's four minutes; and one that does not read holds up nobody who
+    # publishes. Quoted strings are escaped as in JSON.
     file.write_text(
         f"""\
 server_name: {json.dumps(name)}
@@ -146,6 +147,7 @@ listen: "{LOOPBACK}:{port}"
 http: "{LOOPBACK}:{monitor_port}"
 ping_interval: "2s"
 ping_max: 2
+no_fast_producer_stall: true
 jetstream {{
   store_dir: {json.dumps(str(store_dir.absolute()))}
 }}

@@ -147,8 +147,7 @@ class Talk:
         await self._perform(self._conversation.on_cleared(cleared))
 
     async def on_line_moved(self, ledger: tuple[line.Playhead, ...]) -> None:
-        now = clock.monotonic_ms()
-        await self._perform(self._conversation.on_line_lost(ledger, now))
+        await self._perform(self._conversation.on_line_lost(ledger, clock.monotonic_ms()))
 
     # -- operators
 
