@@ -79,7 +79,7 @@ soak: $(STAMP) ## thousands of short calls, and whether anything grew: COUNT=200
 	@exec $(BIN)/python -m testbed.soak $(if $(filter command% environment,$(origin COUNT)),--count $(COUNT)) $(if $(AT_ONCE),--at-once $(AT_ONCE)) $(if $(SEED),--seed $(SEED))
 
 BENCH ?=
-bench: $(STAMP) ## what a call costs, beside a relay without a broker: BENCH="--calls 50 --rows relay,ours --json FILE"
+bench: $(STAMP) ## what a call costs, beside a relay without a broker: BENCH="--rows relay,ours --json FILE --svg FOLDER --page FILE"
 	@exec $(BIN)/python -m testbed.bench $(BENCH)
 
 check: $(STAMP) ## format, lint, types, import rules

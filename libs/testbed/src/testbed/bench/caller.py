@@ -20,6 +20,8 @@ from testbed.twilio.signature import sign_get
 
 FRAME_BYTES = 160
 BYTES_PER_S = 8_000
+RING_S = 30
+"""What ingress keeps of a caller's audio, to replay it to another agent."""
 KEY_EVERY_FRAMES = 137
 """2.74 s, so that keys meet every moment of a turn."""
 
@@ -82,6 +84,11 @@ class Caller(WSListener):
         self.cleared: list[tuple[int, float]] = []
         self.pressed: list[tuple[int, float]] = []
         self._head = b""
+
+    @property
+    def ringed_bytes(self) -> int:
+        """How much of this caller's audio the ring of ingress holds now."""
+        return min(self._frame * FRAME_BYTES, RING_S * BYTES_PER_S)
 
     async def dial(self) -> None:
         """Ask what to do as Twilio asks, and open the media socket."""

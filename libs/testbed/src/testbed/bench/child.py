@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 ENDS_WITHIN_S = 15.0
@@ -55,12 +56,15 @@ class Child:
 
 
 @asynccontextmanager
-async def child(name: str, *arguments: str) -> AsyncGenerator[Child]:
-    """Runs during the block; its end is the end of its standard input."""
+async def child(name: str, *arguments: str, python: str = "") -> AsyncGenerator[Child]:
+    """Runs during the block; its end is the end of its standard input. Another `python` runs the
+    file, since it may know nothing of this package.
+    """
     pipe = asyncio.subprocess.PIPE
-    module = f"testbed.bench.{name}"
+    file = str(Path(__file__).with_name(f"{name}.py"))
+    command = [python, file] if python else [sys.executable, "-m", f"testbed.bench.{name}"]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdin=pipe, stdout=pipe, limit=1 << 20
+        *command, *arguments, stdin=pipe, stdout=pipe, limit=1 << 20
     )
     try:
         yield Child(name, process)

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 class Heard:
     """Of the measured time. Latencies in ms, from the caller's frame to the model's socket."""
 
+    audio_s: float = 0.0
+    """Of all callers together, as the sessions' coding counts it."""
     frames: int = 0
+    """Those whose stamps arrived."""
     dropped: int = 0
     appends: int = 0
     last_frame_ms: dict[str, float] = field(default_factory=dict[str, float])

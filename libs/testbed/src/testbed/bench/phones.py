@@ -36,6 +36,8 @@ class Result:
     """From dialling to the first audio."""
     lag_p99_ms: float = 0.0
     lost_calls: int = 0
+    ring_kib: float = 0.0
+    """What a ring that keeps the caller's last 30 s held at the end, the mean of all calls."""
     cleared: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     """(caller's number, monotonic s) of each clear, and of each key that was pressed."""
     pressed: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
@@ -115,6 +117,7 @@ class Phones:
         result.cleared = [at for c in callers for at in c.cleared]
         result.pressed = [at for c in callers for at in c.pressed]
         result.lag_p99_ms = quantiles(self._lag.late_ms).p99
+        result.ring_kib = sum(c.ringed_bytes for c in callers) / len(callers) / 1024
         result.lost_calls = sum(c.lost for c in callers)
 
 

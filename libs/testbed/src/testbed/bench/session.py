@@ -20,8 +20,12 @@ FIRST_TURN_S = 3.6
 SPEAKS_S = 0.5
 """The caller's speech before each answer."""
 DELTAS = 15
-DELTA_BYTES = 1_600
+DELTA_MS = 200
+MULAW, PCM = 8, 48
+"""Bytes a ms: the line's coding, and what a session speaks that asked for none."""
 DELTA_EVERY_S = 0.1
+SPEECH = DELTAS * DELTA_MS / 1000 / TURN_S
+"""Seconds of speech a second."""
 BARGE_AFTER_S = 1.0
 WORDS = " here are eight words for one delta"
 _USAGE = {
@@ -56,6 +60,7 @@ class Session(WSListener):
         self._counter = 0
         self._next_frame: int | None = None
         self._heard_bytes = 0
+        self._bytes_a_ms = PCM
         self._delta = 0
         self._timer: asyncio.TimerHandle | None = None
         self._previous: str | None = None
@@ -84,6 +89,8 @@ class Session(WSListener):
             self._append(told.audio)
         elif told.type == "session.update":
             self._config = {**self._config, **json.loads(data)["session"]}
+            if b"audio/pcmu" in data:
+                self._bytes_a_ms = MULAW
             self._send(type="session.updated", session=self._session())
             self._after(FIRST_TURN_S + self._number % 40 / 10, self._turn)
         elif told.type == "conversation.item.create":
@@ -103,7 +110,9 @@ class Session(WSListener):
         ears = self._ears
         heard = ears.heard
         self._heard_bytes += len(audio)
-        if not ears.measuring:
+        if ears.measuring:
+            heard.audio_s += len(audio) / self._bytes_a_ms / 1000
+        else:
             self._next_frame = None
         last: float | None = None
         for offset in range(0, len(audio), FRAME_BYTES):
@@ -130,14 +139,14 @@ class Session(WSListener):
         if self._delta:
             return
         item = self._id("item")
-        ms = self._heard_bytes // 8
+        ms = self._heard_bytes // self._bytes_a_ms
         self._send(
             type="input_audio_buffer.speech_started", audio_start_ms=max(0, ms - 200), item_id=item
         )
         asyncio.get_running_loop().call_later(SPEAKS_S, self._stopped, item)
 
     def _stopped(self, item: str) -> None:
-        ms = self._heard_bytes // 8
+        ms = self._heard_bytes // self._bytes_a_ms
         self._send(type="input_audio_buffer.speech_stopped", audio_end_ms=ms, item_id=item)
         self._send(
             type="input_audio_buffer.committed", item_id=item, previous_item_id=self._previous
@@ -207,7 +216,7 @@ class Session(WSListener):
         item = self._id("item")
         if self._ears.measuring:
             self._ears.heard.barged.append((self._who, time.monotonic()))
-        ms = max(0, self._heard_bytes // 8 - 200)
+        ms = max(0, self._heard_bytes // self._bytes_a_ms - 200)
         self._send(type="input_audio_buffer.speech_started", audio_start_ms=ms, item_id=item)
         cut = {"id": self._message, "type": "message", "role": "assistant"}
         self._finish("cancelled", {**cut, "status": "incomplete", "content": []})
@@ -233,7 +242,8 @@ class Session(WSListener):
             self._done()
             return
         self._of_response("output_audio_transcript.delta", delta=WORDS)
-        audio = base64.b64encode(stamp.block(self._delta, DELTA_BYTES)).decode()
+        block = stamp.block(self._delta, DELTA_MS * self._bytes_a_ms)
+        audio = base64.b64encode(block).decode()
         self._of_response("output_audio.delta", delta=audio)
         self._delta += 1
         loop = asyncio.get_running_loop()
