@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from protocol import events as e
 from protocol.line import EAR_MS, LINE_MS_HEADER
 from protocol.streams import RECORDINGS
 from runtime.provision import provision_recordings
@@ -75,8 +76,10 @@ class Heard:
         return self.tracks["assistant"]
 
 
-async def kept(world, call: str) -> Heard:
-    """What the stream holds of a call."""
+async def kept(world, call: str, *, legs: int = 0) -> Heard:
+    """What the stream holds of a call, once so many of its legs are over."""
+    if legs:
+        await world.logged(call, e.StreamStopped, legs)
     found = Heard()
     async for message in scan(world.bus, RECORDINGS.name, f"call.{call}.recording.*"):
         track = found.tracks[message.subject.rsplit(".", 1)[-1]]
@@ -136,7 +139,7 @@ async def test_both_tracks_are_what_was_said_and_heard(world, recording) -> None
     await phone.hang_up()
     await phone.closed()
 
-    found = await kept(world, phone.call)
+    found = await kept(world, phone.call, legs=1)
     assert found.caller.begins_ms == found.assistant.begins_ms == 100
     assert found.caller.ends_ms == found.assistant.ends_ms == phone.now_ms
     assert found.caller.audio() == bytes(phone.sent[100 * 8 :])
@@ -176,7 +179,7 @@ async def test_nobody_listens_at_the_gate_and_nothing_of_it_is_kept(world) -> No
     await phone.talk_until(lambda: words in heard.assistant.audio(), "the greeting is kept")
     await phone.hang_up()
     await phone.closed()
-    found = await kept(world, phone.call)
+    found = await kept(world, phone.call, legs=1)
     assert found.caller.begins_ms == passed_ms
     assert found.caller.audio() == bytes(phone.sent[passed_ms * 8 :])
     assert found.assistant.audio().replace(SILENCE, b"") == words
@@ -246,7 +249,7 @@ async def test_a_second_leg_goes_on_in_the_same_recording(world, recording) -> N
     await second.talk_until(lambda: any(h["done"] for h in agent.of("heard")), "heard")
     await second.hang_up()
     await second.closed()
-    found = await kept(world, first.call)
+    found = await kept(world, first.call, legs=2)
     said = bytes(first.sent + second.sent)
     laid = bytearray(SILENCE * len(said))
     for line_ms, audio in found.caller.blocks:

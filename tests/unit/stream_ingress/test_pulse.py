@@ -150,6 +150,18 @@ async def test_a_clock_that_nats_did_not_take_is_told_before_the_next_frame():
     assert (subjects.in_clock(call(0), LEG), line.Clock(20)) in world.bus.sent
 
 
+async def test_the_time_is_told_each_second_and_cuts_no_batch():
+    world = World(3)
+    world.line.go_live(LEG)
+    for number in range(150):
+        world.line.audio(frame(number))
+    await world.beat()
+    sizes = {len(message) for _, message in world.bus.sent if isinstance(message, bytes)}
+    assert sizes == {3 * FRAME}
+    clocks = [message.line_ms for _, message in world.bus.sent if isinstance(message, line.Clock)]
+    assert clocks == [0, 1020, 2040]
+
+
 async def test_full_batches_of_many_calls_leave_in_one_go():
     world = World(2, calls=20)
     for each in world.lines:

@@ -11,12 +11,12 @@ from nats.aio.client import DEFAULT_FLUSH_TIMEOUT, Client
 
 from runtime.pace import Pace
 
-WRITE_EVERY_S = 0.004
+WRITE_EVERY_S = 0.005
 WRITE_BURST = 8
 
 
 class PacedClient(Client):
-    """At most 250 writes a second in the long run; in calm times each is made at once."""
+    """At most 200 writes a second in the long run; in calm times each is made at once."""
 
     async def flush(self, timeout: int = DEFAULT_FLUSH_TIMEOUT) -> None:
         """A barrier: the server has seen everything published before. nats-py's own writes its ping

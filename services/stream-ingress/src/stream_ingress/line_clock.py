@@ -33,6 +33,11 @@ class LineClock:
         self.next_ms = line_ms + size // BYTES_PER_MS
         return line_ms
 
+    @property
+    def unsaid(self) -> bool:
+        """A listener does not know the time of the next frame, or knows it wrong."""
+        return self._said_ms is None
+
     def due(self, line_ms: int) -> bool:
         """Whether listeners must be told ``line_ms`` before the frame placed there; then they
         are.

@@ -72,7 +72,8 @@ class LineIn:
             self._tally.gaps += 1
         if not self._audio_subject:
             return
-        if clock.due(line_ms):
+        # Where nothing demands it, the time is told between batches: cut, one makes two messages.
+        if (clock.unsaid or not self._batch) and clock.due(line_ms):
             self.end_batch()
             self._uplink.put(self._clock_subject, line.Clock(line_ms), clock.unsay)
         self._batch += payload
