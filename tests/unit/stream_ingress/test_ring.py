@@ -55,10 +55,21 @@ def test_30_seconds_are_kept() -> None:
     ring = filled(1500)
     assert ring.from_ms == 0
     ring.key(10, "1")
-    ring.audio(30_000, frame(0))
-    assert ring.from_ms == 20
+    for number in range(1500, 4007):
+        ring.audio(number * 20, frame(number))
+        held_ms = (number + 1) * 20 - ring.from_ms
+        assert 30_000 <= held_ms < 30_400
+        assert sum(len(a.audio) for a in ring.between(0, 999_999).audio) == held_ms * 8
     assert ring.between(0, 20) == Replay((), ())
-    assert sum(len(a.audio) for a in ring.between(0, 99_999).audio) == 30_000 * 8
+
+
+def test_a_gap_longer_than_that_leaves_what_is_new() -> None:
+    ring = filled(100)
+    ring.key(500, "1")
+    for number in range(20):
+        ring.audio(90_000 + number * 20, frame(number))
+    assert ring.from_ms == 90_000
+    assert ring.between(0, 89_999) == Replay((), ())
 
 
 def test_keys_alone_are_bounded() -> None:
@@ -115,10 +126,13 @@ def test_when_the_time_is_told() -> None:
     assert clock.due(clock.place(122 * 20 + 500, 160))
 
 
-def test_the_newest_chunks_come_first() -> None:
+def test_the_newest_frames_come_first() -> None:
     ring = Ring(0)
-    assert ring.newest(3) == []
-    for number in range(4):
-        ring.audio(number * 20, bytes([number]) * 160)
-    assert [chunk[0] for chunk in ring.newest(3)] == [3, 2, 1]
+    assert ring.newest(60) == []
+    for number in range(24):
+        ring.audio(number * 20, frame(number))
+    assert [piece[0] for piece in ring.newest(60)] == [23, 22, 21]
+    assert [piece[0] for piece in ring.newest(320)] == list(range(23, 7, -1))
+    assert all(len(piece) == 160 for piece in ring.newest(480))
+    assert len(ring.newest(9_999)) == 24
     assert ring.newest(0) == []

@@ -231,10 +231,10 @@ class CallLeg:
 
     async def _hand_off(self, within_s: float) -> None:
         moment, latest_ms = QuietMoment(), clock.monotonic_ms() + round(1000 * within_s)
-        seen = self.line_in.frames
+        seen_ms = self.line_in.now_ms
         while (now_ms := clock.monotonic_ms()) < latest_ms:
-            said = self.line_in.ring.newest(self.line_in.frames - seen)
-            seen = self.line_in.frames
+            said = self.line_in.ring.newest(self.line_in.now_ms - seen_ms)
+            seen_ms = self.line_in.now_ms
             if moment.has_come(now_ms, self.line_out.remaining_ms, said):
                 self.end("handoff")
                 return
