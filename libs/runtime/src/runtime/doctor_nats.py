@@ -19,6 +19,7 @@ from runtime.nats_login import login
 from runtime.settings import CommonSettings
 
 CONNECT_S = 3.0
+TRIES = 3
 ANSWER_S = 1.5
 CLOSE_S = 1.0
 OLDEST = (2, 11)
@@ -38,27 +39,16 @@ def check(
     """
 
     async def look() -> list[Finding]:
-        refusals: list[Exception] = []
-
-        async def failed(error: Exception) -> None:
-            refusals.append(error)
-
         where = nats_servers.shown(nats_servers.listed(settings.nats_url))
-        how = login(settings, role)
-        client = Client()
-        try:
-            # The first connect of nats-py goes on trying, whatever it is told.
-            async with asyncio.timeout(CONNECT_S):
-                await client.connect(
-                    [server.strip() for server in settings.nats_url.split(",")],
-                    name=f"{role}/doctor",
-                    allow_reconnect=False,
-                    error_cb=failed,
-                    **how,
-                )
-        except (OSError, TimeoutError, nats.errors.Error, ValueError) as error:
-            await _closed(client)
-            return [_not_connected(where, refusals[-1] if refusals else error)]
+        refusals: list[Exception] = []
+        client: Client | None = None
+        for _ in range(TRIES):
+            client = await _let_in(settings, role, refusals)
+            # A server that refuses says why and closes; its word may be lost on the way.
+            if client or any(not isinstance(each, ConnectionResetError) for each in refusals):
+                break
+        if client is None:
+            return [_not_connected(where, refusals)]
         try:
             findings = [ok("nats", f"NATS at {where} lets {role} in."), _version(client)]
             bus = Bus(client, f"{role}/doctor")
@@ -72,14 +62,39 @@ def check(
     return Check("nats", look)
 
 
+async def _let_in(settings: CommonSettings, role: str, refusals: list[Exception]) -> Client | None:
+    """A connection, or None; ``refusals`` then says why, and later what the server denies."""
+
+    async def failed(error: Exception) -> None:
+        refusals.append(error)
+
+    refusals.clear()
+    client = Client()
+    try:
+        # The first connect of nats-py goes on trying, whatever it is told.
+        async with asyncio.timeout(CONNECT_S):
+            await client.connect(
+                nats_servers.listed(settings.nats_url),
+                name=f"{role}/doctor",
+                allow_reconnect=False,
+                error_cb=failed,
+                **login(settings, role),
+            )
+    except (OSError, TimeoutError, nats.errors.Error, ValueError) as error:
+        await _closed(client)
+        refusals.append(error)
+        return None
+    return client
+
+
 async def _closed(client: Client) -> None:
     with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
         async with asyncio.timeout(CLOSE_S):
             await client.close()
 
 
-def _not_connected(where: str, error: Exception) -> Finding:
-    said = str(error).lower()
+def _not_connected(where: str, why: Sequence[Exception]) -> Finding:
+    said, error = " ".join(map(str, why)).lower(), why[-1]
     if "authorization" in said or "authentication" in said:
         return wrong(
             "nats",
