@@ -45,7 +45,7 @@ async def act_times(stack: Stack, model: Child, calls: int, seconds: float) -> d
     spec = Spec(calls, system.ACCOUNT_SID, system.AUTH_TOKEN, system.NUMBER, voice_url=voice)
     async with (
         Follower(stack.nats_url, on_event=on_event),
-        child("phones", json.dumps(asdict(replace(spec, keys=True)))) as phones,
+        child("phones", json.dumps(asdict(replace(spec, keys=True, dials_at_once=1)))) as phones,
     ):
         await phones.expect("talking", TALKING_WITHIN_S)
         await asyncio.sleep(WARM_S)
@@ -55,7 +55,13 @@ async def act_times(stack: Stack, model: Child, calls: int, seconds: float) -> d
         for generator in (phones, model):
             await generator.tell("stop")
         came, heard = await phones.result(), await model.result()
+    # One call after the other was dialled: each asked for its session before the next began.
+    asked_ms = [
+        (asked - started) * 1e3
+        for started, asked in zip(sorted(came["started"]), sorted(heard["asked"]), strict=False)
+    ]
     return {
+        "a call's stream starts -> the model is asked for its session": quantiles(asked_ms),
         "the caller speaks over the assistant -> the line is cleared": quantiles(
             paired_ms(heard["barged"], came["cleared"])
         ),

@@ -57,6 +57,7 @@ class Spec:
     media_url: str = ""
     keys: bool = False
     """Every other caller, those with odd numbers, presses a key now and then."""
+    dials_at_once: int = 8
 
 
 class Caller(WSListener):
@@ -74,7 +75,7 @@ class Caller(WSListener):
         self._played_until = 0.0
         self._echoes: dict[int, tuple[str, asyncio.TimerHandle]] = {}
         self._next_echo = 0
-        self.dialled = 0.0
+        self.dialled = self.started = 0.0
         self.first_audio = asyncio.Event()
         self.greeting_ms = 0.0
         self.lost = False
@@ -108,6 +109,7 @@ class Caller(WSListener):
         signature = sign_get(wanted.url, spec.auth_token)
         await opened(self, wanted.url, {"X-Twilio-Signature": signature})
         self._send({"event": "connected", "protocol": "Call", "version": "1.0.0"})
+        self.started = time.monotonic()
         self._sequenced(
             "start",
             start={

@@ -23,6 +23,8 @@ class Heard:
     """(caller's number, monotonic s) of each turn that began while the model spoke."""
     tool_ms: list[float] = field(default_factory=list[float])
     """From a function call to its output."""
+    asked: list[float] = field(default_factory=list[float])
+    """Monotonic s at which each session was asked for; all of them, measured or not."""
 
 
 @dataclass
@@ -34,5 +36,6 @@ class Ears:
     heard: Heard = field(default_factory=Heard)
     last_frame_ms: list[float] = field(default_factory=list[float])
     waited_ms: list[float] = field(default_factory=list[float])
+    asked: list[float] = field(default_factory=list[float])
     measuring: bool = False
     open: int = 0

@@ -54,6 +54,7 @@ class Model:
         heard.waited_ms = asdict(quantiles(self._ears.waited_ms))
         heard.lag_p99_ms = quantiles(self._lag.late_ms).p99
         heard.sessions = self._ears.open
+        heard.asked = self._ears.asked
         return heard
 
 

@@ -18,7 +18,6 @@ from testbed.bench.quantiles import quantiles
 
 FRAME_S = 0.02
 ANSWERED_WITHIN_S = 30.0
-DIALS_AT_ONCE = 8
 
 
 @dataclass
@@ -41,12 +40,15 @@ class Result:
     cleared: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
     """(caller's number, monotonic s) of each clear, and of each key that was pressed."""
     pressed: list[tuple[int, float]] = field(default_factory=list[tuple[int, float]])
+    started: list[float] = field(default_factory=list[float])
+    """Monotonic s at which each call's stream said ``start``."""
 
 
 class Phones:
     """All callers of one run, ticking on one clock, spread over the 20 ms."""
 
     def __init__(self, spec: Spec) -> None:
+        self._at_once = spec.dials_at_once
         self._callers = [Caller(spec, number) for number in range(spec.calls)]
         self._lag = Lag()
         self._result = Result()
@@ -54,7 +56,7 @@ class Phones:
 
     async def run(self, lines: asyncio.StreamReader) -> Result:
         """Dial, talk, measure between the two words, hang up."""
-        room = asyncio.Semaphore(DIALS_AT_ONCE)
+        room = asyncio.Semaphore(self._at_once)
 
         async def dial(caller: Caller) -> None:
             async with room:
@@ -116,6 +118,7 @@ class Phones:
         result.heard_s = sum(c.heard_bytes for c in callers) / BYTES_PER_S
         result.cleared = [at for c in callers for at in c.cleared]
         result.pressed = [at for c in callers for at in c.pressed]
+        result.started = [c.started for c in callers]
         result.lag_p99_ms = quantiles(self._lag.late_ms).p99
         result.ring_kib = sum(c.ringed_bytes for c in callers) / len(callers) / 1024
         result.lost_calls = sum(c.lost for c in callers)

@@ -72,6 +72,7 @@ class Session(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         self._ears.open += 1
+        self._ears.asked.append(time.monotonic())
         self._send(type="session.created", session=self._session())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:

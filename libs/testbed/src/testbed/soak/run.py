@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ REST_S = 7.0
 """Longer than an idle HTTP connection is kept (5 s)."""
 SETTLE_S = 25.0
 """How long counts may take to come back before they are judged as they are."""
+STILL_READINGS = 6
+"""A second apart: longer than anything periodic takes."""
 BREATH_S = 2.0
 """Before a reading on the way, which is for the memory."""
 _PROFILES = Path(__file__).with_name("assistants")
@@ -168,19 +170,33 @@ async def soak(
 
 
 async def _settled(probe: Probe, calls: int, first: Reading | None) -> Reading:
-    """A reading of counts that must tell: once idle connections are closed and the counts are
-    those of `first` (without one: of a second before), or as they are after SETTLE_S.
+    """A reading of counts that must tell, once idle connections are closed. Without ``first``: the
+    most that a system standing still has within some seconds, for it still beats, fetches and
+    retries. With it: as soon as nothing is above that, or as it is after SETTLE_S.
     """
     await asyncio.sleep(REST_S)
     deadline = time.monotonic() + SETTLE_S
     reading = await probe.read(calls)
+    if first is None:
+        return await _still(probe, reading)
     while time.monotonic() < deadline:
-        await asyncio.sleep(1.0)
-        before, reading = reading, await probe.read(calls)
-        goal = before.counts if first is None else first.counts
-        if all(number <= goal.get(key, 0) for key, number in reading.counts.items()):
+        if all(number <= first.counts.get(key, 0) for key, number in reading.counts.items()):
             break
+        await asyncio.sleep(1.0)
+        reading = await probe.read(calls)
     return reading
+
+
+async def _still(probe: Probe, reading: Reading) -> Reading:
+    """The most of what processes have; of the system (calls held, sockets) what it has at last."""
+    counts = dict(reading.counts)
+    for _ in range(STILL_READINGS):
+        await asyncio.sleep(1.0)
+        reading = await probe.read(reading.calls)
+        for key, number in reading.counts.items():
+            most = number if key[0] == "system" else max(number, counts.get(key, 0))
+            counts[key] = most
+    return replace(reading, counts=counts)
 
 
 def _batches(count: int, every: int) -> list[int]:
