@@ -126,25 +126,33 @@ class EarTracks:
 
     def _put(self, blocks: list[Block]) -> None:
         self._queue += blocks
+        self._trim()
+        self._more.set()
+
+    def _trim(self) -> None:
         while len(self._queue) > QUEUE:
             self._queue.popleft()
             self._lost(1)
-        self._more.set()
 
     # -- publishing
 
     async def _publish(self) -> None:
-        """Until the queue is empty. A block that cannot be kept is tried again while it waits."""
+        """Until the queue is empty. A block that cannot be kept waits again, as the oldest."""
         queue = self._queue
         while queue:
-            block = queue[0]
+            block = queue.popleft()  # one on its way is not of those that an overflow loses
+            kept = None
             try:
                 kept = await self._published(block)
             except NatsAway:
+                pass
+            finally:
+                if kept is None:
+                    queue.appendleft(block)
+                    self._trim()
+            if kept is None:
                 await asyncio.sleep(RETRY_S)
-                continue
-            if queue and queue[0] is block:
-                queue.popleft()
+            else:
                 (metrics.blocks_kept if kept else metrics.blocks_shown).inc()
 
     async def _published(self, block: Block) -> bool:
