@@ -21,13 +21,14 @@ from protocol.calls import CallDone, CallRefused, HangUpCall, TransferCall
 from protocol.ids import CallId, Epoch, IngressId, Leg, StreamId
 from protocol.line import Listen, Listening, ListenReply, Track
 from runtime import bus, micro
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.clock import utc_now
 from runtime.micro import Endpoint
 from runtime.outbox import publish
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings
+from runtime.subscribed import Message
 from runtime.tracks import show
 
 NUMBER = "+12125553456"

@@ -25,6 +25,7 @@ from ai_agent.realtime.connection import (
     client,
     connected,
 )
+from runtime import text_socket
 
 PATIENCE_S = 20
 STARTED = {"type": "input_audio_buffer.speech_started", "item_id": "i"}
@@ -295,7 +296,7 @@ async def test_a_peer_that_answers_no_ping_is_gone(monkeypatch):
 
 
 async def test_a_peer_that_does_not_say_goodbye_is_not_waited_for(monkeypatch):
-    monkeypatch.setattr(model_socket, "CLOSE_S", 0.2)
+    monkeypatch.setattr(text_socket, "CLOSE_WITHIN_S", 0.2)
 
     async def behaviour(websocket: ServerConnection):
         websocket.transport.pause_reading()

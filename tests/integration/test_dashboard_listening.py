@@ -28,9 +28,9 @@ from protocol.commands import Done, GiveBack, Refused, TakeOver
 from protocol.line import EAR_MS, Listening, ListenReply, NotNow
 from protocol.streams import CALLS
 from runtime import scan
-from runtime.bus import Message
 from runtime.calllog import CallLog
 from runtime.provision import provision_recordings
+from runtime.subscribed import Message
 from runtime.tracks import keep
 from testbed.infra import GivenPostgres
 from testbed.nats_server import NatsServer

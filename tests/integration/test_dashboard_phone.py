@@ -15,10 +15,11 @@ from desk_login import OURS, cookies, desk_database, desk_served
 from dashboard.origin import CSP, csp
 from protocol import events as e
 from runtime import bus
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings
+from runtime.subscribed import Message
 
 CALL = "CA" + "7" * 32
 LINES = {

@@ -21,6 +21,7 @@ from runtime.errors import NatsAway
 from runtime.provision import provision, provision_recordings
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings
+from runtime.subscribed import Message
 from testbed.nats_server import NatsServer
 
 CALL, OTHER = call_id(1), call_id(2)
@@ -100,7 +101,7 @@ async def test_foreign_messages_and_endless_recordings_do_no_harm(
 async def test_listeners_hear_what_is_kept_with_its_place(bus: Bus) -> None:
     heard: list[tuple[str, int | None, bytes]] = []
 
-    async def listen(message: nats.Message) -> None:
+    async def listen(message: Message) -> None:
         heard.append((message.subject, tracks.line_ms_of(message.headers), message.data))
 
     await bus.subscribe(subjects.call_ear(CALL), listen)

@@ -28,7 +28,7 @@ class Server:
     def on_text(self, message: bytes) -> None:
         self.heard.append(message)
 
-    def on_binary(self) -> None:
+    def on_binary(self, message: bytes) -> None:
         self.heard.append("binary")
 
     def on_writable(self) -> None:

@@ -87,16 +87,35 @@ async def first_line(world, connection_header: str) -> bytes:
         writer.close()
 
 
-async def test_no_more_sockets_than_slots(start_world) -> None:
+async def test_beyond_its_slots_it_says_busy_and_then_nothing(start_world) -> None:
     world = await start_world(INGRESS_SLOTS="1")
     phone = await world.dial()
+    second = await world.dial()
     with pytest.raises(InvalidStatus) as refused:
         await world.socket()
     assert refused.value.response.status_code == 503
+    await second.start(world.token(second.call))
+    await second.closed()
+    await world.logged(second.call, e.StreamStopped)
+    (closing,) = await world.logged(second.call, e.StreamClosing)
+    assert closing.intent == "busy"
     await phone.leave()
     again = await world.dial()
     await again.start(world.token(again.call))
     await world.logged(again.call, e.StreamStarted)
+    await again.talk(200)
+    assert not await world.logged(again.call, e.StreamClosing, 0)
+
+
+async def test_a_call_under_way_goes_on_beyond_the_slots(start_world) -> None:
+    world = await start_world(INGRESS_SLOTS="1")
+    first, agent = await world.placed()
+    agent.attaches = "accept"
+    count, old_leg = len(agent.audio), agent.leg
+    second = await world.call(first.call, previous_leg=old_leg, line_ms=first.now_ms)
+    await second.talk_until(
+        lambda: agent.leg > old_leg and len(agent.audio) > count, "the agent hears the new stream"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,8 @@ from protocol.calls import (
 )
 from protocol.ids import CallId, Leg
 from protocol.stream_token import StreamToken
-from runtime.bus import Message
 from runtime.clock import unix_now
+from runtime.subscribed import Message
 from webhooks import twiml
 from webhooks.browser_legs import BrowserLegs
 from webhooks.numbers import masked

@@ -7,18 +7,15 @@ micro; none touches nats-py.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from prometheus_client import Counter, Gauge
 
 from protocol import codec
-from protocol.errors import DecodeError
 from runtime import logging, nats_servers
 from runtime.backlog import Backlog
 from runtime.errors import NatsAway, NoAnswer, Refused
@@ -26,12 +23,9 @@ from runtime.nats_login import login
 from runtime.paced_client import PacedClient
 from runtime.service import Shutdown, waiting
 from runtime.settings import CommonSettings
+from runtime.subscribed import Handler, Quick, Subscribed
 from runtime.tasks import heeding
 
-Message = Msg
-"""What a handler gets: ``subject``, ``data``, ``headers``, ``reply``. Services import it here."""
-Handler = Callable[[Message], Awaitable[None] | None]
-"""One that never waits is quicker as a plain function."""
 _log = logging.get("bus")
 
 _connected = Gauge("trunkline_nats_connected", "1 while the NATS connection is up")
@@ -39,7 +33,6 @@ _dropped_audio = Counter("trunkline_audio_dropped_away_total", "Audio messages d
 _slow = Counter(
     "trunkline_nats_slow_consumer_total", "Messages nats-py dropped: a handler too slow"
 )
-_bad = Counter("trunkline_messages_undecodable_total", "Messages not what their subject says")
 
 ERROR_HEADER = "Nats-Service-Error"
 ERROR_CODE_HEADER = "Nats-Service-Error-Code"
@@ -56,7 +49,7 @@ _AWAY = (
 class Bus:
     """One connection. Make it with ``connect``; it lives as long as that block."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: PacedClient, name: str) -> None:
         self._client = client
         self._backlog = Backlog(client)
         self.name = name
@@ -126,6 +119,7 @@ class Bus:
         self, subject: str, payload: bytes, *, timeout: float, headers: dict[str, str] | None = None
     ) -> bytes:
         """``request`` with bytes both ways."""
+        self._client.hurry()
         try:
             asking = self._client.request(subject, payload, timeout=timeout, headers=headers)
             reply = await heeding(asking)
@@ -164,56 +158,26 @@ class Bus:
                 await subscription.unsubscribe()
         return replies
 
-    async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> "Subscribed":
-        """Call ``handler`` for every message, one at a time; so it must be quick or hand on.
+    async def subscribe(
+        self, subject: str, handler: Handler, *, queue: str = "", quick: Quick | None = None
+    ) -> Subscribed:
+        """Call ``handler`` for every message, one at a time; so it must be fast or hand on.
 
-        An undecodable message is counted and logged, any other error of the handler is logged;
+        ``quick`` is shown a message first, if none before it is still being handled: what it takes
+        costs no task. An undecodable message is counted and logged, any other error is logged;
         both are survived. The interest is on its way, not yet at the server: see ``settle``.
         """
+        subscribed = Subscribed(self._client, handler, quick)
+        await subscribed.begin(subject, queue)
+        return subscribed
 
-        async def guarded(message: Msg) -> None:
-            try:
-                doing = handler(message)
-                if doing is not None:
-                    await doing
-            except DecodeError as error:
-                _bad.inc()
-                _log.warning("undecodable message", subject=message.subject, reason=str(error))
-            except asyncio.CancelledError:
-                # One that leaks out of a handler would end the subscription without a word; only
-                # a cancellation of this very task may.
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
-                    raise
-                _log.warning("message handler cancelled", subject=message.subject)
-            except Exception:
-                _log.exception("message handler failed", subject=message.subject)
-
-        subscription = await self._client.subscribe(subject, queue=queue, cb=guarded)
-        return Subscribed(subscription)
+    def hurry(self) -> None:
+        """What is published next is waited for: it leaves at the end of this turn of the loop."""
+        self._client.hurry()
 
     async def settle(self) -> None:
         """Return when the server has seen everything published so far."""
         await self._client.flush()
-
-
-class Subscribed:
-    """A running subscription."""
-
-    def __init__(self, subscription: Subscription) -> None:
-        self._subscription = subscription
-
-    async def stop(self) -> None:
-        """No further message; those not yet handled are dropped. Safe to call twice and after the
-        close.
-        """
-        with contextlib.suppress(nats.errors.Error):
-            await self._subscription.unsubscribe()
-
-    async def drain(self) -> None:
-        """No further message from the server; those that came are handled first."""
-        with contextlib.suppress(nats.errors.Error):
-            await self._subscription.drain()
 
 
 @contextlib.asynccontextmanager

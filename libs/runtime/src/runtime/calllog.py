@@ -174,6 +174,7 @@ class CallLog:
         try:
             replies = await client.subscribe(inbox)
             try:
+                self._bus.hurry()
                 request = codec.encode({"batch": BATCH, "next_by_subj": subject, **start})
                 await client.publish(f"$JS.API.DIRECT.GET.{CALLS.name}", request, reply=inbox)
                 async for message in replies.messages:

@@ -223,6 +223,7 @@ async def take(bus: Bus, event: AnyEvent, *, expected: int, timeout: float = 2) 
             while True:
                 try:
                     try:
+                        bus.hurry()
                         return await publish(bus, event, headers)
                     except StaleWriter:
                         return await _settled(bus, event)

@@ -20,6 +20,7 @@ from runtime import logging, settings, tracing
 from runtime.admin import Health, admin_app, serving
 from runtime.errors import AskedToStop, ServiceError, SettingsError
 from runtime.lookups import Lookups
+from runtime.loop import Loop
 from runtime.settings import CommonSettings
 from runtime.tasks import count_tasks
 
@@ -97,7 +98,8 @@ def run(
     gc.collect()
     gc.freeze()
     try:
-        asyncio.run(main())
+        with asyncio.Runner(loop_factory=Loop) as runner:
+            runner.run(main())
     except Exception as error:
         why = _leaves(error)
         if not all(isinstance(leaf, ServiceError | AskedToStop) for leaf in why):

@@ -6,11 +6,13 @@ answered, close frames exchanged here; whoever uses it sees messages and how it 
 """
 
 import asyncio
+import contextlib
 from typing import Protocol, cast
 
 from msgspec import Struct
 from picows import (
     WSCloseCode,
+    WSError,
     WSFrame,
     WSListener,
     WSMsgType,
@@ -21,8 +23,9 @@ from picows import (
 CLOSE_WITHIN_S = 2.0
 """How long the peer may take to answer a close frame."""
 WRITE_AHEAD_BYTES = 32 * 1024
-"""Unsent bytes from which on a socket takes nothing more; they cannot be taken back."""
 NORMAL = 1000
+NO_CODE = 1005
+"""Stands for a close frame without a code."""
 ABNORMAL = 1006
 """A socket that ended without a close frame."""
 
@@ -45,8 +48,8 @@ class Hearer(Protocol):
         """A whole text message; nothing has looked whether it is UTF-8."""
         ...
 
-    def on_binary(self) -> None:
-        """A binary message came; it is dropped."""
+    def on_binary(self, message: bytes) -> None:
+        """A whole binary message."""
         ...
 
     def on_writable(self) -> None:
@@ -59,14 +62,15 @@ class Hearer(Protocol):
 
 
 class TextSocket(WSListener):
-    """``max_bytes``: a larger message ends it with 1009. ``hearer`` must be set before the first
-    message comes.
+    """``max_bytes``: a larger message ends it with 1009. From ``write_ahead_bytes`` unsent on it
+    takes nothing more; they cannot be taken back. ``hearer`` is set before the first message.
     """
 
     hearer: Hearer
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, *, write_ahead_bytes: int = WRITE_AHEAD_BYTES) -> None:
         self._max_bytes = max_bytes
+        self._write_ahead_bytes = write_ahead_bytes
         self._transport: WSTransport | None = None
         self._parts = bytearray()
         self._part_kind: WSMsgType | None = None
@@ -92,25 +96,28 @@ class TextSocket(WSListener):
             self._transport.send(_TEXT, message)
 
     async def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Say so, and return when the peer has agreed, or after ``CLOSE_WITHIN_S``."""
+        """Say so, and return when the peer has agreed, or after ``CLOSE_WITHIN_S``; what it still
+        sends is dropped.
+        """
         transport = self._transport
         if transport is None:
             return
         if self.open:
             any_code = cast("WSCloseCode", code)
             transport.send_close(any_code, reason)
-        try:
-            async with asyncio.timeout(CLOSE_WITHIN_S):
+        with contextlib.suppress(WSError):  # it ended by a breach of the protocol
+            try:
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await transport.wait_disconnected()
+            except TimeoutError:
+                transport.disconnect(graceful=False)
                 await transport.wait_disconnected()
-        except TimeoutError:
-            transport.disconnect(graceful=False)
-            await transport.wait_disconnected()
 
     # -- what picows calls
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        transport.underlying_transport.set_write_buffer_limits(WRITE_AHEAD_BYTES)
+        transport.underlying_transport.set_write_buffer_limits(self._write_ahead_bytes)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type
@@ -152,7 +159,7 @@ class TextSocket(WSListener):
         if kind == _TEXT:
             self.hearer.on_text(whole)
         else:
-            self.hearer.on_binary()
+            self.hearer.on_binary(whole)
 
 
 def _closed(transport: WSTransport) -> Closed:
@@ -164,4 +171,4 @@ def _closed(transport: WSTransport) -> Closed:
     said = handshake.recv if theirs else handshake.sent
     if said is None:
         return Closed(ABNORMAL, "", ours=False)
-    return Closed(cast("int", said.code) or NORMAL, said.reason, ours=not theirs)
+    return Closed(cast("int", said.code) or NO_CODE, said.reason or "", ours=not theirs)

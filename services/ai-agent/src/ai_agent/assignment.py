@@ -27,8 +27,8 @@ from protocol.placement import (
     PrepareReply,
 )
 from runtime import logging
-from runtime.bus import Message
 from runtime.errors import NatsAway
+from runtime.subscribed import Message
 from runtime.tasks import Tasks
 
 _log = logging.get("assignment")
@@ -234,5 +234,6 @@ class Assignments:
     async def _answer(self, reply: str, answer: AssignReply | PrepareReply) -> None:
         if isinstance(answer, Declined):
             metrics.DECLINED.labels(answer.reason).inc()
+        self._worker.bus.hurry()
         with contextlib.suppress(NatsAway):
             await self._worker.bus.publish(reply, answer)

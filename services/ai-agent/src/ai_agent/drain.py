@@ -16,10 +16,10 @@ from protocol.events import HandingOver
 from protocol.ids import CallId, WorkerId
 from protocol.placement import AgentLoad, PrepareCall, Prepared, PrepareReply
 from runtime import logging
-from runtime.bus import Message
 from runtime.clock import monotonic_ms
 from runtime.errors import NatsAway, NoAnswer, Refused, StaleWriter
 from runtime.loads import Loads
+from runtime.subscribed import Message
 from runtime.tasks import Tasks
 
 _log = logging.get("drain")

@@ -16,9 +16,9 @@ from protocol.ids import Leg
 from protocol.line import Playhead
 from protocol.placement import AttachCall
 from runtime import logging
-from runtime.bus import Message, Subscribed
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway
+from runtime.subscribed import Message, Subscribed
 
 _log = logging.get("listening")
 
@@ -103,16 +103,24 @@ class Listening:
     # -- the line
 
     async def _subscribe(self, leg: Leg) -> Subscribed:
-        async def heard(message: Message) -> None:
-            held = self._held
+        held = self._held
+
+        def audio(message: Message) -> bool:
+            """Nearly all of it is audio, and nothing of that waits."""
+            if not message.subject.endswith(".audio"):
+                return False
             if held.request.leg == leg:
-                if message.subject.endswith(".audio"):  # nearly all, and nothing of it waits
-                    held.audio.live(message.data)
-                else:
-                    await self._on_line(message.subject.rpartition(".")[2], message.data)
+                held.audio.live(message.data)
+                held.watch.handled()
+            return True
+
+        async def heard(message: Message) -> None:
+            if not audio(message) and held.request.leg == leg:
+                await self._on_line(message.subject.rpartition(".")[2], message.data)
                 held.watch.handled()
 
-        return await self._held.worker.bus.subscribe(subjects.line_in(self._held.id, leg), heard)
+        subject = subjects.line_in(held.id, leg)
+        return await held.worker.bus.subscribe(subject, heard, quick=audio)
 
     async def _on_line(self, kind: str, data: bytes) -> None:
         held = self._held

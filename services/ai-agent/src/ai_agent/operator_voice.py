@@ -13,7 +13,7 @@ from ai_agent.held_call import HeldCall
 from ai_agent.operator_turn import Effect, EndItem, Lapsed, PassOn
 from protocol import subjects
 from runtime import clock, logging
-from runtime.bus import Message
+from runtime.subscribed import Message
 
 _log = logging.get("operator")
 _dropped = Counter(

@@ -14,9 +14,9 @@ from protocol import codec, subjects
 from protocol.commands import Command, HangUp, Refused, Reply
 from protocol.errors import DecodeError
 from runtime import logging
-from runtime.bus import Message
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway, StaleWriter
+from runtime.subscribed import Message
 
 _log = logging.get("steering")
 

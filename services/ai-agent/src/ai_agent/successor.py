@@ -25,10 +25,10 @@ from protocol.placement import (
     PrepareReply,
 )
 from runtime import logging
-from runtime.bus import Message
 from runtime.calllog import CallLog
 from runtime.clock import monotonic_ms
 from runtime.errors import NatsAway
+from runtime.subscribed import Message
 from runtime.tasks import Tasks
 
 _log = logging.get("successor")

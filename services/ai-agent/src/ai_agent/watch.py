@@ -11,10 +11,11 @@ from protocol import codec, subjects
 from protocol.events import Assigned, StreamStopped
 from protocol.ids import CallId, Epoch, EventId, Leg
 from protocol.streams import REPUBLISHED_SEQUENCE
-from runtime.bus import Bus, Message, Subscribed
+from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.clock import monotonic_ms
 from runtime.errors import NatsAway
+from runtime.subscribed import Message, Subscribed
 
 CHECK_S = 5.0
 RETRY_S = 0.5

@@ -14,7 +14,7 @@ from protocol import codec, subjects
 from protocol.ids import ItemId
 from protocol.todos import TodoChanged
 from runtime import clock
-from runtime.bus import Message
+from runtime.subscribed import Message
 
 Stop = Callable[[ItemId, str], Awaitable[None]]
 

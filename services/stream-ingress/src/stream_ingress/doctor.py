@@ -9,8 +9,9 @@ from protocol import codec, subjects
 from protocol.placement import AgentLoad
 from protocol.streams import CALLS
 from runtime import doctor, doctor_nats
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.doctor import Check, Finding, note, ok, wrong
+from runtime.subscribed import Message
 from stream_ingress.settings import Settings
 
 LOADS_S = 1.5

@@ -16,8 +16,8 @@ from protocol.line import Intent
 from protocol.placement import AssignCall, AttachCall
 from protocol.streams import REPUBLISHED_SEQUENCE
 from runtime import clock, logging
-from runtime.bus import Subscribed
 from runtime.errors import NatsAway
+from runtime.subscribed import Subscribed
 from stream_ingress import metrics
 from stream_ingress.feed import Feed
 from stream_ingress.house import House
@@ -96,7 +96,9 @@ class Holder:
         subscribe = self._house.bus.subscribe
         return [
             await subscribe(subjects.event(self.call, "assigned"), self._assigned),
-            await subscribe(subjects.line_out(self.call), self._line_out.handle),
+            await subscribe(
+                subjects.line_out(self.call), self._line_out.handle, quick=self._line_out.quick
+            ),
         ]
 
     async def seek(self) -> None:

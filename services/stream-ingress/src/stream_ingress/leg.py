@@ -185,7 +185,11 @@ class CallLeg:
             async with Tasks("leg") as tasks:
                 self._serving = tasks
                 tasks.spawn(self.ear.write(), "ear")
-                tasks.spawn(self._holder.seek(), "placing")
+                if self._socket.crowded and not self._token.previous_leg:
+                    self._notes.warning("no slot free", leg=self._log.leg)
+                    self.end("busy", within_s=0)
+                else:
+                    tasks.spawn(self._holder.seek(), "placing")
                 tasks.spawn(self._patience.speak(), "holding")
                 tasks.spawn(self._patience.give_up(), "giving up")
                 tasks.spawn(self._watching(), "watching")

@@ -5,7 +5,7 @@ rest counts directly.
 from prometheus_client import Counter, Gauge, Histogram
 
 legs_open = Gauge("trunkline_ingress_legs", "Media sockets that carry a call now")
-slots = Gauge("trunkline_ingress_slots", "Media sockets this process takes at once")
+slots = Gauge("trunkline_ingress_slots", "Calls this process carries at once")
 upgrades = Counter(
     "trunkline_ingress_upgrades_total", "Upgrade requests by what became of them", ["outcome"]
 )

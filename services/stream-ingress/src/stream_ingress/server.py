@@ -36,7 +36,14 @@ class Gate:
     def __init__(self, admission: Admission, slots: int) -> None:
         self._admission = admission
         self._slots = slots
+        self._sockets = slots + slots // 10 + 1
         metrics.slots.set(slots)
+
+    def crowded(self, carried: int) -> bool:
+        """No slot is free for one more than ``carried``. Some come in all the same: a new caller to
+        be told so, a call that is under way to go on.
+        """
+        return carried >= self._slots
 
     def refusal(self, request: WSUpgradeRequest, carried: int) -> tuple[HTTPStatus, str] | None:
         """Why the upgrade may not pass while ``carried`` sockets are open; None lets it pass."""
@@ -51,17 +58,22 @@ class Gate:
                 return HTTPStatus.FORBIDDEN, "wrong origin"
         else:
             return HTTPStatus.NOT_FOUND, "unknown path"
-        if carried >= self._slots:
+        if carried >= self._sockets:
             return HTTPStatus.SERVICE_UNAVAILABLE, "no slot free"
         return None
 
 
 class MediaSocket(TextSocket):
-    """A socket that was let in: a caller's, ``path`` says of which kind."""
+    """A socket that was let in: a caller's, ``path`` says of which kind. ``crowded``: beyond the
+    slots.
+    """
 
-    def __init__(self, path: str, opened: Callable[["MediaSocket"], None]) -> None:
+    def __init__(
+        self, path: str, opened: Callable[["MediaSocket"], None], *, crowded: bool
+    ) -> None:
         super().__init__(MAX_MESSAGE_BYTES)
         self.path = path
+        self.crowded = crowded
         self._opened = opened
 
     def on_ws_connected(self, transport: WSTransport) -> None:
@@ -127,7 +139,8 @@ class Server:
         if refusal is None:
             _single_connection(request)
             metrics.upgrades.labels("accepted").inc()
-            return MediaSocket(request.path.decode(), self._opened)
+            crowded = self._gate.crowded(len(self._sockets))
+            return MediaSocket(request.path.decode(), self._opened, crowded=crowded)
         status, why = refusal
         metrics.upgrades.labels(why).inc()
         _log.warning("upgrade refused", reason=why)

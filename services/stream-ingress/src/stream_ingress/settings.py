@@ -62,7 +62,7 @@ class Settings(CommonSettings, frozen=True, kw_only=True):
             description="Unique name of this process; empty: made from host name and process id",
         ),
     ] = ""
-    ingress_slots: Annotated[int, Meta(ge=1, description="Media sockets taken at once")] = 500
+    ingress_slots: Annotated[int, Meta(ge=1, description="Calls carried at once")] = 500
     ingress_drain_s: Annotated[
         int, Meta(ge=0, description="Seconds that calls may finish in after SIGTERM")
     ] = 30

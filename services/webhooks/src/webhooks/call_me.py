@@ -15,11 +15,12 @@ from protocol.errors import DecodeError
 from protocol.events import CallEnded
 from protocol.ids import CallId
 from runtime import bus, logging, settings
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway, NoAnswer, Refused, ServiceError, SettingsError
 from runtime.service import Shutdown
 from runtime.settings import CommonSettings
+from runtime.subscribed import Message
 from webhooks.place_call import NotPlaced, arguments, place, say, wanted
 from webhooks.telling import NEVER_TALKED, sentence
 

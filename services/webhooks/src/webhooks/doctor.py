@@ -13,8 +13,9 @@ from protocol import codec, subjects
 from protocol.placement import IngressAlive
 from protocol.streams import CALLS
 from runtime import doctor, doctor_nats, doctor_profiles
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.doctor import Check, Finding, note, ok, wrong
+from runtime.subscribed import Message
 from webhooks import doctor_public, doctor_twilio
 from webhooks.numbers import refusal
 from webhooks.settings import Settings

@@ -16,9 +16,10 @@ from protocol.ids import CallId, Leg
 from protocol.placement import IngressAlive
 from protocol.streams import REPUBLISHED_SEQUENCE
 from runtime import clock, logging
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway
+from runtime.subscribed import Message
 from runtime.tasks import Tasks
 from webhooks import metrics, twiml
 from webhooks.browser_legs import BrowserLegs

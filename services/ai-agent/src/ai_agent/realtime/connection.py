@@ -22,6 +22,7 @@ from ai_agent.realtime.socket import Refused, Socket, opened, tls
 from protocol import codec
 from protocol.errors import DecodeError
 from runtime import logging
+from runtime.text_socket import Closed
 
 _log = logging.get("realtime")
 _dropped = Counter("trunkline_model_audio_dropped_total", "Caller audio dropped: model socket slow")
@@ -121,9 +122,9 @@ class RealtimeConnection:
         self._socket = await opened(self, url, headers, timeout=timeout)
         self._flush()
 
-    def on_message(self, data: bytes) -> None:
+    def on_text(self, message: bytes) -> None:
         try:
-            event = rt.decode(data)
+            event = rt.decode(message)
         except DecodeError as error:
             _log.warning("undecodable event", reason=str(error))
             return
@@ -137,11 +138,14 @@ class RealtimeConnection:
         if len(self._events) >= EVENTS_KEPT and self._socket is not None:
             self._socket.pause_reading()
 
+    def on_binary(self, message: bytes) -> None:
+        self.on_text(message)
+
     def on_writable(self) -> None:
         self._flush()
 
-    def on_end(self, why: str) -> None:
-        self.ended = why
+    def on_closed(self, closed: Closed) -> None:
+        self.ended = f"{closed.code} {closed.reason}".strip()
         self._more.set()
 
     def _flush(self) -> None:

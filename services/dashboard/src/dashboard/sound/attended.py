@@ -17,8 +17,9 @@ from dashboard.people.operator import Operator
 from dashboard.sound.outgoing import Outgoing, Told
 from dashboard.sse import Hub
 from protocol import subjects
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.errors import NatsAway
+from runtime.subscribed import Message
 
 ENDED = Told("ended", "The call is over.")
 

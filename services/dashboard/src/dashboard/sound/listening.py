@@ -18,8 +18,9 @@ from dashboard.sse import Hub
 from protocol import subjects
 from protocol.errors import DecodeError
 from protocol.line import LISTEN_S, Listen, Listening, ListenReply, NotNow
-from runtime.bus import Bus, Message, Subscribed
+from runtime.bus import Bus
 from runtime.errors import NatsAway, NoAnswer, Refused
+from runtime.subscribed import Message, Subscribed
 from runtime.tasks import Tasks
 from runtime.tracks import line_ms_of
 

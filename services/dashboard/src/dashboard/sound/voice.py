@@ -22,8 +22,9 @@ from dashboard.steer.steering import Steering
 from protocol import codec, subjects
 from protocol import events as e
 from protocol.audio import FRAME_BYTES, FRAME_MS
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.errors import NatsAway
+from runtime.subscribed import Message
 from runtime.tasks import Tasks
 
 AHEAD = 25

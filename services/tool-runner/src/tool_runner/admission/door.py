@@ -12,10 +12,11 @@ from protocol.errors import DecodeError, InvalidToken
 from protocol.events import CallEnded, name_of
 from protocol.ids import CallId
 from runtime import clock, logging
-from runtime.bus import Bus, Message
+from runtime.bus import Bus
 from runtime.calllog import CallLog
 from runtime.errors import NatsAway, Refused
 from runtime.micro import Endpoint, Request, json_handler
+from runtime.subscribed import Message
 from tool_runner import metrics
 from tool_runner.admission.repository import Admissions
 from tool_runner.callers.rules import number as stored_number
