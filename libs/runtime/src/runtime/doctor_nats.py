@@ -16,6 +16,7 @@ from runtime import nats_servers
 from runtime.bus import Bus
 from runtime.doctor import Check, Finding, note, ok, wrong
 from runtime.nats_login import login
+from runtime.paced_client import PacedClient
 from runtime.settings import CommonSettings
 
 CONNECT_S = 3.0
@@ -41,7 +42,7 @@ def check(
     async def look() -> list[Finding]:
         where = nats_servers.shown(nats_servers.listed(settings.nats_url))
         refusals: list[Exception] = []
-        client: Client | None = None
+        client: PacedClient | None = None
         for _ in range(TRIES):
             client = await _let_in(settings, role, refusals)
             # A server that refuses says why and closes; its word may be lost on the way.
@@ -62,14 +63,16 @@ def check(
     return Check("nats", look)
 
 
-async def _let_in(settings: CommonSettings, role: str, refusals: list[Exception]) -> Client | None:
+async def _let_in(
+    settings: CommonSettings, role: str, refusals: list[Exception]
+) -> PacedClient | None:
     """A connection, or None; ``refusals`` then says why, and later what the server denies."""
 
     async def failed(error: Exception) -> None:
         refusals.append(error)
 
     refusals.clear()
-    client = Client()
+    client = PacedClient()
     try:
         # The first connect of nats-py goes on trying, whatever it is told.
         async with asyncio.timeout(CONNECT_S):
