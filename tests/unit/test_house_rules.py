@@ -54,6 +54,14 @@ def test_the_rules_see_the_code() -> None:
     assert len(SOURCES) > 50
 
 
+def test_the_type_checker_is_shown_the_code() -> None:
+    """A pattern that finds no file is no error to it; folders by name cannot miss any."""
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["basedpyright"]
+    folders = [ROOT / name for name in read["include"]]
+    assert all(folder.is_dir() for folder in folders)
+    assert [file for file in SOURCES if not any(map(file.is_relative_to, folders))] == []
+
+
 def test_no_source_file_is_too_long() -> None:
     lengths = {relative(file): len(file.read_text("utf-8").splitlines()) for file in SOURCES}
     assert {name: n for name, n in lengths.items() if n > MAX_LINES} == {}

@@ -91,7 +91,7 @@ class Connection:
             self._notes.exception("reader failed")
             self._end(_FAILED)
 
-    def on_binary(self, _: bytes) -> None:
+    def on_binary(self, message: bytes) -> None:
         self._take(self._stream.binary())
 
     def on_writable(self) -> None:
