@@ -29,7 +29,7 @@ HEARD = 0.7
 READY_WITHIN_S = 60.0
 """A peer imports for long."""
 TALKING_WITHIN_S = 90.0
-WARM_S = 9.0
+WARM_S = 6.0
 """The greeting, and a turn of every caller."""
 
 
