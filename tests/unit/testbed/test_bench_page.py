@@ -54,6 +54,14 @@ def test_the_report_names_the_machine_and_the_ratio_and_what_was_left_out():
         assert said in report
 
 
+def test_a_ratio_of_an_invalid_row_says_so():
+    measured = figures()
+    assert "is invalid" not in measured.report()
+    measured.rows[0].phones["lag_p99_ms"] = 4.7
+    assert measured.rows[0].invalid
+    assert "target 0.55). One of these two rows is invalid" in measured.report()
+
+
 def test_the_best_of_several_rounds_counts():
     measured = figures()
     again = Measured("trunkline", 50, {"stream-ingress": 0.5, "ai-agent": 0.5})

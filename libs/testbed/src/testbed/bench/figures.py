@@ -76,9 +76,12 @@ class Figures:
         parts += self.left_out
         ratio = self.ratio()
         if ratio is not None:
-            busy = " The machine was too busy for that to count." if self.disturbed else ""
             said = f"Ingress and agent take {ratio:.2f} of the relay (target {TARGET})."
-            parts.append(said + busy)
+            if self.disturbed:
+                said += " The machine was too busy for that to count."
+            elif any(row.invalid for row in self.judged or ()):
+                said += " One of these two rows is invalid: measure again on a quiet machine."
+            parts.append(said)
         return "\n\n".join(parts)
 
     def as_json(self) -> str:
