@@ -100,7 +100,8 @@ class Latency:
 
 @pytest.fixture(scope="module")
 async def small_system(new_system) -> AsyncIterator:
-    ingress = {"INGRESS_SLOTS": str(SOCKETS), "PLACE_FOR_S": "1", "HOLD_AFTER_MS": "200"}
+    # No hold sentence: callers are held to have heard their conversation and nothing else.
+    ingress = {"INGRESS_SLOTS": str(SOCKETS), "PLACE_FOR_S": "3", "HOLD_AFTER_MS": "60000"}
     async with new_system(ai_agent={"AGENT_SLOTS": str(SLOTS)}, stream_ingress=ingress) as system:
         yield system
 
@@ -193,6 +194,9 @@ async def test_callers_beyond_the_slots_are_told_so_and_slow_nobody(small, capsy
         assert not call.over
 
     await small.hung_up(talks[0][0])
+    async with asyncio.timeout(small.patience_s):
+        while await metric(small, "ai-agent-1", "trunkline_agent_slots_free") < 1:
+            await asyncio.sleep(0.05)
     await talking(small)  # there is room for one again
 
 
