@@ -104,6 +104,14 @@ async def test_it_spreads_over_those_who_answer() -> None:
     assert set(answers) == {b"ax", b"bx"}
 
 
+async def test_requests_that_come_together_ask_every_backend() -> None:
+    async with echo(b"a") as living:
+        async with Relay(lambda: [free_port(), living], asks_next=True) as relay:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(ask(relay.port, b"x", 2)) for _ in range(21)]
+    assert [task.result() for task in asked] == [b"ax"] * 21
+
+
 async def test_nobody_there_is_an_end_without_words() -> None:
     dead = free_port()
     async with Relay(lambda: [dead]) as relay:

@@ -362,17 +362,23 @@ class World:
         }
         return stream_token.mint(StreamToken(**{**facts, **changes}), SECRET)
 
-    async def socket(self, path: str = "/twilio/media", signature: str | None = None):
+    async def socket(
+        self, path: str = "/twilio/media", signature: str | None = None, *, over: Any = None
+    ):
+        """A WebSocket; ``over`` a connection that stands already."""
         signature = sign_get(URL, AUTH_TOKEN) if signature is None else signature
         return await connect(
             f"ws://127.0.0.1:{self.settings.ingress_port}{path}",
             additional_headers={"x-twilio-signature": signature} if signature else {},
             compression=None,
+            sock=over,
         )
 
-    async def dial(self, call: str | None = None) -> Phone:
+    async def dial(self, call: str | None = None, *, over: Any = None) -> Phone:
         """A socket whose upgrade was let in; nothing is said on it yet."""
-        phone = Phone(await self.socket(), call or self.new_call(), "MZ" + secrets.token_hex(16))
+        phone = Phone(
+            await self.socket(over=over), call or self.new_call(), "MZ" + secrets.token_hex(16)
+        )
         self.phones.append(phone)
         return phone
 

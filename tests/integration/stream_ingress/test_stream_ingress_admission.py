@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import secrets
+import socket
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -249,6 +250,22 @@ async def test_a_drain_lets_calls_finish_and_takes_no_new_ones(start_world) -> N
     await phone.closed()
     await world.serving
     await world.logged(phone.call, e.CallEnded)
+
+
+async def test_who_is_connected_when_a_drain_begins_is_let_in(start_world) -> None:
+    world = await start_world(INGRESS_DRAIN_S="30")
+    first, agent = await world.placed()
+    early = socket.create_connection(("127.0.0.1", world.settings.ingress_port))
+    await (await world.socket()).close()  # what came before it was accepted, too
+    world.shutdown.ask()
+    await until(lambda: "listening" in world.health.failing(), "it takes no new calls")
+    phone = await world.dial(over=early)
+    await phone.start(world.token(phone.call))
+    await world.logged(phone.call, e.Assigned)
+    for each in (first, phone):
+        await each.hang_up()
+        await each.closed()
+    await world.serving
 
 
 async def test_what_is_left_after_the_drain_is_handed_off(world) -> None:

@@ -86,6 +86,7 @@ async def test_a_leg_that_is_lost_again_and_again_ends_in_an_apology(
     twilio: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision, "ON_ITS_WAY_S", 0)
+    monkeypatch.setattr(decision, "FAILED_S", 0)
     await twilio.stopped(await twilio.started(), line_ms=3_000)
     for _ in range(RESUMINGS):
         twilio.offered(await twilio.verbs("/twilio/stream-ended"))

@@ -1,12 +1,15 @@
 """What follows a stream, branch by branch."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from protocol import events as e
+from protocol.ids import EventId
 from protocol.line import Intent
 from webhooks.decision import (
+    FAILED_S,
     ON_ITS_WAY_S,
     OPERATOR,
     REDIRECT_S,
@@ -20,6 +23,7 @@ from webhooks.decision import (
     NewStream,
     Wait,
     end_reason,
+    resume,
 )
 
 
@@ -136,7 +140,7 @@ def test_a_request_repeated_by_twilio_takes_nothing_again(log: Any) -> None:
     assert log.decided(after_s=5) == NewStream(leg, 5_100, "leg lost", None)
 
 
-@pytest.mark.parametrize("reason", [WATCHDOG, OPERATOR, "leg lost"])
+@pytest.mark.parametrize("reason", [WATCHDOG, OPERATOR])
 @pytest.mark.parametrize("closing", [None, "handoff"])
 def test_no_second_stream_is_offered_while_one_is_on_its_way(
     log: Any, reason: str, closing: Intent | None
@@ -149,6 +153,38 @@ def test_no_second_stream_is_offered_while_one_is_on_its_way(
     later = log.decided(after_s=20 + ON_ITS_WAY_S)
     assert isinstance(later, NewStream), "it did not come"
     assert (later.previous_leg, later.expected) == (leg, last)
+
+
+@pytest.mark.parametrize("closing", [None, "handoff"])
+def test_the_first_answer_that_failed_is_given_again_at_once(
+    log: Any, closing: Intent | None
+) -> None:
+    leg = log.started()
+    if closing is not None:
+        log.closing(leg, closing)
+    first = log.resuming(20, leg)
+    assert log.decided(after_s=20 + FAILED_S - 0.1) == Wait(), "one request, come twice"
+    again = log.decided(after_s=20 + FAILED_S)
+    assert isinstance(again, NewStream)
+    assert (again.previous_leg, again.expected) == (leg, first)
+    second = log.resuming(21, leg)
+    assert log.decided(after_s=21 + ON_ITS_WAY_S - 0.1) == Wait(), "nobody takes it now"
+    third = log.decided(after_s=21 + ON_ITS_WAY_S)
+    assert isinstance(third, NewStream)
+    assert third.expected == second
+
+
+def test_an_answer_that_failed_does_not_overtake_a_hang_up_by_rest(log: Any) -> None:
+    log.resuming(20, log.started())
+    log.redirecting("hang_up", after_s=20.2)
+    assert log.decided(after_s=20.5) == Wait()
+
+
+def test_what_was_offered_is_not_over_because_an_operator_asks(log: Any) -> None:
+    leg = log.started()
+    log.resuming(20, leg)
+    request, now = EventId("an-operator"), log.t0 + timedelta(seconds=21)
+    assert resume(log.story, log.story.started, "redirect", request, now) == Wait()
 
 
 def test_a_redirect_that_reached_its_leg_is_not_waited_for(log: Any) -> None:

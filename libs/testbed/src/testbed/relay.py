@@ -108,11 +108,10 @@ class Relay:
         request = await self._read(reader) if self._asks_next else b""
         ports = list(self._backends())
         self._turn += 1
-        for index in range(len(ports)):
+        turn = self._turn % max(1, len(ports))  # others take theirs while this one asks around
+        for port in (*ports[turn:], *ports[:turn]):
             try:
-                far_reader, far_writer = await asyncio.open_connection(
-                    LOOPBACK, ports[(self._turn + index) % len(ports)]
-                )
+                far_reader, far_writer = await asyncio.open_connection(LOOPBACK, port)
             except OSError:
                 continue
             self._writers.add(far_writer)

@@ -90,6 +90,7 @@ class Server:
         self._sockets: set[MediaSocket] = set()
         self._listener: asyncio.Server | None = None
         self._tasks = Tasks("server")
+        self._closing = False
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -103,7 +104,9 @@ class Server:
         return self._listener is not None and self._listener.is_serving()
 
     def stop(self) -> None:
-        """Take no new socket; the open ones stay."""
+        """Take no new socket; the open ones stay. Whoever is connected already may still upgrade:
+        refused, a call would end in an apology.
+        """
         if self._listener is not None:
             self._listener.close()
 
@@ -127,6 +130,7 @@ class Server:
                 yield
             finally:
                 self.stop()
+                self._closing = True
                 async with asyncio.TaskGroup() as group:
                     for socket in self._sockets:
                         group.create_task(socket.close(GOING_AWAY, "shutting down"))
@@ -134,7 +138,7 @@ class Server:
 
     def _upgrade(self, request: WSUpgradeRequest) -> MediaSocket | WSUpgradeResponseWithListener:
         refusal = self._gate.refusal(request, len(self._sockets))
-        if refusal is None and not self.is_serving():
+        if refusal is None and self._closing:
             refusal = HTTPStatus.SERVICE_UNAVAILABLE, "shutting down"
         if refusal is None:
             _single_connection(request)

@@ -15,7 +15,7 @@ from webhooks.story import Story, age_s
 
 Apology = Literal["unavailable", "busy", "lost", "no_transfer", "refused"]
 """What the caller is told before we hang up; the sentences are in twiml."""
-RESUMINGS = 3
+RESUMINGS = 4
 """New streams that one call is offered within WINDOW_S; a broken ingress must not loop for ever."""
 WINDOW_S = 60
 BY_REST = WATCHDOG, OPERATOR = "watchdog", "operator"
@@ -23,6 +23,11 @@ BY_REST = WATCHDOG, OPERATOR = "watchdog", "operator"
 ON_ITS_WAY_S = 3
 """How long an offered stream, or another REST update, may take to be there. An ingress that refuses
 connections while it starts anew must not use up the offers in a moment.
+"""
+FAILED_S = 0.25
+"""Who asks what follows so long after a stream was offered was not let in with it: the first one
+that failed is offered again at once, as another ingress may take it. Requests nearer together are
+one that came twice.
 """
 REDIRECT_S = 15
 """How long a REST update may take to be felt, one way or the other."""
@@ -140,7 +145,7 @@ def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> 
     if story.started is None:
         return Apologise("unavailable", "failed")
     if story.closing is None:
-        return resume(story, story.started, "leg lost", request, now)
+        return resume(story, story.started, "leg lost", request, now, asked=True)
     match story.closing.intent:
         case "hangup":
             return HangUp("assistant_hung_up")
@@ -153,7 +158,7 @@ def _decide(story: Story, call_status: str, request: EventId, now: datetime) -> 
         case "transfer":
             return Apologise("no_transfer", "failed")
         case "handoff":
-            return resume(story, story.started, "handoff", request, now)
+            return resume(story, story.started, "handoff", request, now, asked=True)
 
 
 def end_reason(status: str, story: Story) -> EndReason:
@@ -189,22 +194,35 @@ def _left_without_a_leg(story: Story) -> bool:
 
 
 def resume(
-    story: Story, started: StreamStarted, because: str, request: EventId, now: datetime
+    story: Story,
+    started: StreamStarted,
+    because: str,
+    request: EventId,
+    now: datetime,
+    *,
+    asked: bool = False,
 ) -> NewStream | Apologise | Wait:
-    """A stream that succeeds the newest leg, as often as the guard allows."""
+    """A stream that succeeds the newest leg, as often as the guard allows. ``asked``: what was
+    offered in an answer is over, for the caller's side asks what follows.
+    """
     expected: int | None = story.resumings[-1].sequence if story.resumings else 0
     if any(placed.event.id == request for placed in story.resumings):
         expected = None
-    elif _on_its_way(story, now):
+    elif _on_its_way(story, now, asked=asked):
         return Wait()
     elif sum(_recent(placed.event, now) for placed in story.resumings) >= RESUMINGS:
         return Apologise("lost", "lost")
     return NewStream(story.leg, _line_ms(story, started, now), because, expected)
 
 
-def _on_its_way(story: Story, now: datetime) -> bool:
+def _on_its_way(story: Story, now: datetime, *, asked: bool) -> bool:
     latest = story.resumed or story.redirecting
-    return latest is not None and age_s(latest, now) < ON_ITS_WAY_S
+    if latest is None:
+        return False
+    offers = sum(placed.event.previous_leg == story.leg for placed in story.resumings)
+    by_rest = story.redirecting is not None or latest.reason in BY_REST
+    failed = asked and offers == 1 and not by_rest
+    return age_s(latest, now) < (FAILED_S if failed else ON_ITS_WAY_S)
 
 
 def _recent(event: Resuming, now: datetime) -> bool:
