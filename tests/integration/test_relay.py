@@ -105,10 +105,13 @@ async def test_it_spreads_over_those_who_answer() -> None:
 
 
 async def test_requests_that_come_together_ask_every_backend() -> None:
-    async with echo(b"a") as living:
-        async with Relay(lambda: [free_port(), living], asks_next=True) as relay:
-            async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(ask(relay.port, b"x", 2)) for _ in range(21)]
+    dead = free_port()
+    async with (
+        echo(b"a") as living,
+        Relay(lambda: [dead, living], asks_next=True) as relay,
+        asyncio.TaskGroup() as group,
+    ):
+        asked = [group.create_task(ask(relay.port, b"x", 2)) for _ in range(21)]
     assert [task.result() for task in asked] == [b"ax"] * 21
 
 

@@ -254,7 +254,7 @@ async def test_a_drain_lets_calls_finish_and_takes_no_new_ones(start_world) -> N
 
 async def test_who_is_connected_when_a_drain_begins_is_let_in(start_world) -> None:
     world = await start_world(INGRESS_DRAIN_S="30")
-    first, agent = await world.placed()
+    first, _ = await world.placed()
     early = socket.create_connection(("127.0.0.1", world.settings.ingress_port))
     await (await world.socket()).close()  # what came before it was accepted, too
     world.shutdown.ask()

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_ingress.quiet import QUIET_MS, QuietMoment, loud
+from stream_ingress.quiet import APART_MS, QUIET_MS, QuietMoment, Turns, loud
 
 SILENCE = b"\xff" * 160
 
@@ -61,3 +61,21 @@ def test_it_never_comes_within_300_ms_of_a_word(looks) -> None:
             last_word = now_ms
         if came:
             assert last_word is None or now_ms - last_word > QUIET_MS
+
+
+def test_calls_take_turns() -> None:
+    turns = Turns()
+    assert turns.taken(1_000)
+    assert not turns.taken(1_000)
+    assert not turns.taken(1_000 + APART_MS - 1)
+    assert turns.taken(1_000 + APART_MS)
+    assert not turns.taken(1_000 + APART_MS)
+
+
+@given(st.integers(1, 500), st.integers(0, 10_000))
+def test_half_the_time_is_enough_for_all_to_move(calls: int, within_ms: int) -> None:
+    turns, moved = Turns(calls, within_ms), 0
+    for now_ms in range(within_ms // 2 + 1):
+        while moved < calls and turns.taken(now_ms):
+            moved += 1
+    assert moved == calls

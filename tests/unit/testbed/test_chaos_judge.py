@@ -6,7 +6,16 @@ import pytest
 
 from testbed.chaos import voice
 from testbed.chaos.heard import ENOUGH_PIECES, HeardWords, Listener, two_voices
-from testbed.chaos.judge import CallRecord, Effects, Strike, effects, gap, gaps, voices
+from testbed.chaos.judge import (
+    CallRecord,
+    Effects,
+    Strike,
+    between_streams,
+    effects,
+    gap,
+    gaps,
+    voices,
+)
 from testbed.chaos.plan import GREETING, GREETING_WORDS, Plan, draw
 from testbed.chaos.rows import BY_NAME, ROWS, chosen
 from testbed.chaos.run import Outcome
@@ -205,7 +214,7 @@ def test_an_effect_is_owed_once_its_answer_was_begun() -> None:
 def outcome(*records: CallRecord, found: Effects | None = None) -> Outcome:
     for record in records:
         record.strikes.append(strike(2 * ASK_MS + 600))
-    return Outcome(list(records), found or Effects([], [], []), 1.0)
+    return Outcome(list(records), found or Effects([], [], []), 1.0, 2.0)
 
 
 def problems(name: str, *records: CallRecord, found: Effects | None = None) -> list[str]:
@@ -218,6 +227,26 @@ def test_a_good_run_passes_and_is_printed() -> None:
     assert (measured.calls, measured.struck, measured.owing, measured.lost) == (2, 2, 2, 0)
     assert (measured.p50, measured.p95, measured.longest, measured.met) == (0, 0, 0, True)
     assert "| agent killed (SIGKILL) | 2     | 2      | 0    |" in markdown([measured])
+
+
+def test_the_time_between_two_streams_is_told_beside_how_late_the_callers_were() -> None:
+    record, other = conversation(), conversation(1)
+    record.log = [
+        (0, "stream_started", "ingress-1"),
+        (5_000, "stream_closing", "ingress-1"),
+        (5_010, "stream_stopped", "ingress-1"),
+        (5_100, "resuming", "webhooks"),
+        (5_200, "stream_started", "ingress-2"),
+        (9_000, "stream_stopped", "ingress-2"),
+        (9_600, "stream_started", "ingress-1"),
+        (9_900, "stream_stopped", "ingress-1"),
+    ]
+    assert between_streams(record) == [200, 600]
+    assert between_streams(other) == []
+    measured = line(BY_NAME["ingress-drain"], outcome(record, other), UNDISTURBED)
+    assert measured.notes == {"ms between streams, p50, p95, max": [600, 600, 600]}
+    assert measured.late_ms == 2.0
+    assert markdown([measured]).splitlines()[-1].endswith("| 0           | 2            |")
 
 
 def test_a_lost_word_fails_the_run() -> None:
@@ -252,7 +281,9 @@ def test_three_times_the_target_fails_the_run() -> None:
 
 def test_a_row_that_struck_nothing_proves_nothing() -> None:
     measured = line(
-        BY_NAME["agent-crash"], Outcome([conversation()], Effects([], [], []), 1.0), UNDISTURBED
+        BY_NAME["agent-crash"],
+        Outcome([conversation()], Effects([], [], []), 1.0, 2.0),
+        UNDISTURBED,
     )
     assert measured.problems == ["nothing was struck"]
 

@@ -239,7 +239,8 @@ class CallLeg:
         while (now_ms := clock.monotonic_ms()) < latest_ms:
             said = self.line_in.ring.newest(self.line_in.now_ms - seen_ms)
             seen_ms = self.line_in.now_ms
-            if moment.has_come(now_ms, self.line_out.remaining_ms, said):
+            quiet = moment.has_come(now_ms, self.line_out.remaining_ms, said)
+            if quiet and self._house.legs.turns.taken(now_ms):
                 self.end("handoff")
                 return
             await asyncio.sleep(LOOK_MS / 1000)

@@ -20,6 +20,7 @@ from stream_ingress import metrics
 from stream_ingress.ear_tracks import EarTracks
 from stream_ingress.line_out import Message
 from stream_ingress.metrics import Tally
+from stream_ingress.quiet import Turns
 from stream_ingress.ring import Ring
 
 ALIVE_EVERY_S = 1.0
@@ -50,7 +51,7 @@ class Legs:
         self._name = name
         self._tally = tally
         self._open: dict[Leg, OpenLeg] = {}
-
+        self.turns = Turns()
         self.hand_off_within_s: float | None = None
         """Set once all legs were asked to hand off: what opens now is to do so, too."""
 
@@ -73,6 +74,7 @@ class Legs:
         ``within_s``.
         """
         self.hand_off_within_s = within_s
+        self.turns = Turns(len(self._open), round(1000 * within_s))
         for leg in tuple(self._open.values()):
             leg.hand_off(within_s=within_s)
 

@@ -1,5 +1,5 @@
 """PURE: when a call may be moved to another socket without anybody hearing it: nothing is being
-played, and the caller does not speak.
+played, the caller does not speak, and not many others move just now.
 
 leg asks it while the process drains, and only then: nothing here runs once a frame.
 """
@@ -7,6 +7,10 @@ leg asks it while the process drains, and only then: nothing here runs once a fr
 from collections.abc import Iterable
 
 QUIET_MS = 300
+APART_MS = 40
+"""Calls that move at once wait for each other where their new streams are opened, and what their
+callers say meanwhile is lost.
+"""
 LOUD = 10
 """Mean magnitude of a frame from which on somebody may be speaking: about -40 dB of full scale."""
 
@@ -42,3 +46,21 @@ class QuietMoment:
         if self._since_ms is None:
             self._since_ms = now_ms
         return now_ms - self._since_ms >= QUIET_MS
+
+
+class Turns:
+    """Lets calls move one after the other. Times are ms of one monotonic clock."""
+
+    def __init__(self, calls: int = 0, within_ms: int = 0) -> None:
+        """``calls`` that are to move within ``within_ms``: where these are many, they come nearer
+        together, so that half the time is enough.
+        """
+        self._apart_ms = min(APART_MS, within_ms // (2 * calls)) if calls else APART_MS
+        self._next_ms = 0
+
+    def taken(self, now_ms: int) -> bool:
+        """Whether one more may move now; if so, it has taken its turn."""
+        if now_ms < self._next_ms:
+            return False
+        self._next_ms = now_ms + self._apart_ms
+        return True

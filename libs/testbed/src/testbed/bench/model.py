@@ -16,10 +16,10 @@ from dataclasses import asdict
 from picows import WSUpgradeRequest
 
 from testbed.bench.ears import Ears, Heard
-from testbed.bench.lag import Lag
 from testbed.bench.quantiles import quantiles
 from testbed.bench.session import Session
 from testbed.bench.sockets import serving
+from testbed.lag import Lag
 
 
 class Model:

@@ -13,8 +13,8 @@ import time
 from dataclasses import asdict, dataclass, field
 
 from testbed.bench.caller import BYTES_PER_S, Caller, Spec
-from testbed.bench.lag import Lag
 from testbed.bench.quantiles import quantiles
+from testbed.lag import Lag
 
 FRAME_S = 0.02
 ANSWERED_WITHIN_S = 30.0

@@ -116,6 +116,22 @@ def gaps(records: list[CallRecord], undisturbed: dict[int, CallRecord]) -> list[
     return found
 
 
+def between_streams(record: CallRecord) -> list[float]:
+    """ms that the call spent without a stream, each time it got a new one: what its caller said
+    meanwhile nobody heard.
+    """
+    found: list[float] = []
+    closed_ms: int | None = None
+    for at_ms, name, _ in record.log:
+        if name in ("stream_closing", "stream_stopped"):
+            closed_ms = at_ms if closed_ms is None else closed_ms
+        elif name == "stream_started":
+            if closed_ms is not None:
+                found.append(at_ms - closed_ms)
+            closed_ms = None
+    return found
+
+
 def voices(records: list[CallRecord]) -> int:
     """How many calls ever had two voices at once, or words of somebody else's call."""
     return sum(

@@ -16,6 +16,8 @@ from testbed.chaos.mind import Minds
 from testbed.chaos.moments import Kind, Moments
 from testbed.chaos.plan import Plan
 from testbed.chaos.world import Needs, World, running
+from testbed.figures import percentile
+from testbed.lag import Lag
 
 SETTLE_S = 3.0
 """How long effects may take to be in the database after the last call."""
@@ -34,6 +36,10 @@ class Outcome:
     records: list[CallRecord]
     effects: Effects
     seconds: float
+    late_ms: float
+    """How late the process of the callers and the model woke, p99: what they wait for themselves is
+    in every figure.
+    """
     notes: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -142,9 +148,13 @@ async def run(
             moments.happened(event["event"], event["call_id"])
 
     async with running(minds(plan), needs, log, on_event) as world:
-        began = time.monotonic()
+        began, lag = time.monotonic(), Lag()
         current = Run(world, plan, moments)
-        await current.perform(strikes)
+        lag.start()
+        try:
+            await current.perform(strikes)
+        finally:
+            lag.stop()
         seconds = time.monotonic() - began
         records = [caller.record for caller in current.callers]
         for caller in current.callers:
@@ -152,7 +162,7 @@ async def run(
         found = await _settled(world, records, honest=honest)
         for call in world.twilio.calls.values():
             await call.ended(READY_S)
-    return Outcome(records, found, seconds, current.notes)
+    return Outcome(records, found, seconds, percentile(lag.late_ms, 0.99), current.notes)
 
 
 async def _settled(world: World, records: list[CallRecord], *, honest: bool) -> Effects:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from testbed.chaos.judge import OWED_OR_SPOKEN, CallRecord, gaps, voices
+from testbed.chaos.judge import OWED_OR_SPOKEN, CallRecord, between_streams, gaps, voices
 from testbed.chaos.rows import Row
 from testbed.chaos.run import Outcome
 from testbed.figures import percentile
@@ -13,6 +13,7 @@ TOLERATED = 3.0
 HEAD = (
     *("failure", "calls", "struck", "lost", "gap p50", "p95", "max", "target"),
     *("effects lost", "doubled", "failed", "two voices", "asked again"),
+    "callers late",
 )
 
 
@@ -35,6 +36,8 @@ class Line:
     two_voices: int
     asked_again: int
     seconds: float
+    late_ms: float
+    """The callers' own process, p99."""
     notes: dict[str, Any]
 
     @property
@@ -85,7 +88,8 @@ def line(row: Row, outcome: Outcome, undisturbed: dict[int, CallRecord]) -> Line
         two_voices=voices(records),
         asked_again=sum(record.asked_again for record in records),
         seconds=outcome.seconds,
-        notes=outcome.notes | _hold(records),
+        late_ms=outcome.late_ms,
+        notes=outcome.notes | _moved(records) | _hold(records),
     )
 
 
@@ -107,6 +111,7 @@ def cells(line: Line) -> tuple[str, ...]:
         str(line.effects_failed),
         str(line.two_voices),
         str(line.asked_again),
+        _ms(line.late_ms),
     )
 
 
@@ -127,6 +132,15 @@ def markdown(lines: list[Line]) -> str:
 
 def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.0f}"
+
+
+def _moved(records: list[CallRecord]) -> dict[str, Any]:
+    """How long calls were without a stream, where they got a new one after words of the old."""
+    found = [ms for record in records for ms in between_streams(record)]
+    if not found:
+        return {}
+    shares = (0.5, 0.95, 1.0)
+    return {"ms between streams, p50, p95, max": [round(percentile(found, s)) for s in shares]}
 
 
 def _hold(records: list[CallRecord]) -> dict[str, Any]:
