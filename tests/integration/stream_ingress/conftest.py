@@ -374,11 +374,10 @@ class World:
             sock=over,
         )
 
-    async def dial(self, call: str | None = None, *, over: Any = None) -> Phone:
+    async def dial(self, call: str | None = None, *, socket: Any = None) -> Phone:
         """A socket whose upgrade was let in; nothing is said on it yet."""
-        phone = Phone(
-            await self.socket(over=over), call or self.new_call(), "MZ" + secrets.token_hex(16)
-        )
+        socket = socket or await self.socket()
+        phone = Phone(socket, call or self.new_call(), "MZ" + secrets.token_hex(16))
         self.phones.append(phone)
         return phone
 

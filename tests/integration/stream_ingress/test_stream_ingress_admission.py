@@ -259,7 +259,7 @@ async def test_who_is_connected_when_a_drain_begins_is_let_in(start_world) -> No
     await (await world.socket()).close()  # what came before it was accepted, too
     world.shutdown.ask()
     await until(lambda: "listening" in world.health.failing(), "it takes no new calls")
-    phone = await world.dial(over=early)
+    phone = await world.dial(socket=await world.socket(over=early))
     await phone.start(world.token(phone.call))
     await world.logged(phone.call, e.Assigned)
     for each in (first, phone):

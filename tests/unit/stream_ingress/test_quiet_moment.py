@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_ingress.quiet import APART_MS, QUIET_MS, QuietMoment, Turns, loud
+from stream_ingress.quiet import APART_MS, IDLE_MS, QUIET_MS, QuietMoment, Turns, loud
 
 SILENCE = b"\xff" * 160
 
@@ -33,34 +34,49 @@ def test_speech_is_loud_and_noise_of_the_line_is_not() -> None:
     assert loud(tone(-20))
 
 
-def test_the_moment_comes_after_300_ms_of_nothing() -> None:
+LOUD = tone(-20)
+
+
+def test_the_moment_comes_soon_after_the_caller_spoke() -> None:
     moment = QuietMoment()
-    assert not moment.has_come(0, 0, [SILENCE])
-    assert not moment.has_come(QUIET_MS - 1, 0, [SILENCE])
-    assert moment.has_come(QUIET_MS, 0, [SILENCE])
-    assert moment.has_come(QUIET_MS + 50, 0, [])
+    assert not moment.has_come(0, 0, [SILENCE, LOUD])
+    assert not moment.has_come(50, 0, [SILENCE])
+    assert not moment.has_come(50 + QUIET_MS - 1, 0, [SILENCE])
+    assert moment.has_come(50 + QUIET_MS, 0, [SILENCE])
+    assert moment.has_come(50 + QUIET_MS + 50, 0, [])
+
+
+@pytest.mark.parametrize("remaining_ms", [0, 20])
+def test_who_was_asked_something_has_time_to_begin(remaining_ms: int) -> None:
+    moment = QuietMoment()
+    assert not moment.has_come(0, remaining_ms, [SILENCE])
+    assert not moment.has_come(50, 0, [SILENCE])
+    begun_ms = 50 if remaining_ms else 0
+    assert not moment.has_come(begun_ms + IDLE_MS - 1, 0, [SILENCE])
+    assert moment.has_come(begun_ms + IDLE_MS, 0, [SILENCE])
 
 
 def test_words_of_either_side_put_it_off() -> None:
-    for remaining_ms, frames in ((20, [SILENCE]), (0, [SILENCE, tone(-20)])):
+    for remaining_ms, frame, enough_ms in ((20, SILENCE, IDLE_MS), (0, LOUD, QUIET_MS)):
         moment = QuietMoment()
-        assert not moment.has_come(0, 0, [SILENCE])
-        assert not moment.has_come(200, remaining_ms, frames)
+        assert not moment.has_come(0, 0, [LOUD])
+        assert not moment.has_come(50, 0, [SILENCE])
+        assert not moment.has_come(200, remaining_ms, [SILENCE, frame])
         assert not moment.has_come(499, 0, [SILENCE])
-        assert not moment.has_come(750, 0, [SILENCE])
-        assert moment.has_come(799, 0, [SILENCE])
+        assert not moment.has_come(498 + enough_ms, 0, [SILENCE])
+        assert moment.has_come(499 + enough_ms, 0, [SILENCE])
 
 
-@given(st.lists(st.tuples(st.integers(10, 100), st.booleans(), st.booleans()), max_size=60))
-def test_it_never_comes_within_300_ms_of_a_word(looks) -> None:
-    moment, now_ms, last_word = QuietMoment(), 0, None
+@given(st.lists(st.tuples(st.integers(10, 400), st.booleans(), st.booleans()), max_size=60))
+def test_it_never_comes_just_after_a_word(looks) -> None:
+    moment, now_ms, last_word, enough_ms = QuietMoment(), 0, -1, IDLE_MS
     for pause_ms, playing, speaking in looks:
         now_ms += pause_ms
-        came = moment.has_come(now_ms, 40 if playing else 0, [tone(-20) if speaking else SILENCE])
+        came = moment.has_come(now_ms, 40 if playing else 0, [LOUD if speaking else SILENCE])
         if playing or speaking:
-            last_word = now_ms
+            last_word, enough_ms = now_ms, QUIET_MS if speaking else IDLE_MS
         if came:
-            assert last_word is None or now_ms - last_word > QUIET_MS
+            assert now_ms - last_word > enough_ms
 
 
 def test_calls_take_turns() -> None:

@@ -7,6 +7,11 @@ leg asks it while the process drains, and only then: nothing here runs once a fr
 from collections.abc import Iterable
 
 QUIET_MS = 300
+"""After the caller's words: they wait for an answer, and what it says waits for the new socket."""
+IDLE_MS = 1_000
+"""After the assistant's words, or where nothing was said: whoever was asked something answers
+sooner, and what is said between two sockets nobody hears.
+"""
 APART_MS = 40
 """Calls that move at once wait for each other where their new streams are opened, and what their
 callers say meanwhile is lost.
@@ -35,17 +40,19 @@ class QuietMoment:
 
     def __init__(self) -> None:
         self._since_ms: int | None = None
+        self._enough_ms = IDLE_MS
 
     def has_come(self, now_ms: int, remaining_ms: int, last_frames: Iterable[bytes]) -> bool:
         """Ask it often. ``remaining_ms``: audio that the caller has yet to hear; ``last_frames``:
         what the caller said since it was asked before.
         """
-        if remaining_ms > 0 or any(loud(frame) for frame in last_frames):
-            self._since_ms = None
+        speaks = any(loud(frame) for frame in last_frames)
+        if speaks or remaining_ms > 0:
+            self._since_ms, self._enough_ms = None, QUIET_MS if speaks else IDLE_MS
             return False
         if self._since_ms is None:
             self._since_ms = now_ms
-        return now_ms - self._since_ms >= QUIET_MS
+        return now_ms - self._since_ms >= self._enough_ms
 
 
 class Turns:
