@@ -32,6 +32,9 @@ SECRET = "a-secret-of-stream-tokens"
 DESK_TOKEN = "a-token-of-machines-at-the-desk"
 PATIENCE_S = 30.0
 """The bound of every wait: for a hung test only, never a measure of speed."""
+CLOCKS_MS = 250
+"""How far apart two processes may put one moment: each may be woken late. What is wrong is wrong by
+more; how exact a figure is, unit tests hold to the millisecond."""
 _numbers = itertools.count(15_550_120_000)
 
 
@@ -60,6 +63,7 @@ class World:
     secret = SECRET
     desk_token = DESK_TOKEN
     patience_s = PATIENCE_S
+    clocks_ms = CLOCKS_MS
     repository = REPOSITORY
 
     def __init__(

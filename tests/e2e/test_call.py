@@ -140,9 +140,8 @@ async def test_a_call_from_the_first_ring_to_the_last_word(world) -> None:
     await call.hang_up()
     began = loop.time()
     await world.until(lambda: socket.close_code is not None, "the model's socket closes")
-    assert loop.time() - began < 1.0
     await world.logged(call, "call_ended")
-    assert loop.time() - began < 5.0
+    assert loop.time() - began < 10.0, "nothing of it waits for a deadline"
     events = await world.ended(call)
 
     # The ear: every byte, and nothing else.
@@ -168,7 +167,9 @@ async def test_a_call_from_the_first_ring_to_the_last_word(world) -> None:
     assert stopped["frames"] == call.streams[0].frames_sent
     first, second = (e["response_ms"] for e in world.events(call, "response_timed"))
     assert min(first, second) >= 500, "the model waits for half a second of silence"
-    assert abs(first - (answered_ms - asked_ms)) < 400, "as the caller would measure it"
+    assert abs(first - (answered_ms - asked_ms)) < 2 * world.clocks_ms, (
+        "as the caller would measure it"
+    )
     sources = {event["source"] for event in world.events(call, "usage_reported")}
     assert "response" in sources
 

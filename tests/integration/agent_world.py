@@ -144,7 +144,7 @@ async def worker(
 
 async def assigned(end: LineEnd, name: str) -> Accepted:
     """Assign the call as soon as the worker listens."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while True:
             try:
                 reply = await end.assign(name)

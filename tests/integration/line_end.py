@@ -124,7 +124,7 @@ class LineEnd:
         found = await CallLog(self.bus).read(self.call)
         return [{**json.loads(codec.encode(e.event)), "sequence": e.sequence} for e in found]
 
-    async def event(self, name: str, /, *, count: int = 1, timeout: float = 5, **fields) -> dict:
+    async def event(self, name: str, /, *, count: int = 1, timeout: float = 20, **fields) -> dict:
         """The ``count``-th event of this name with these fields; waits for it."""
         seen: list[str] = []
         with contextlib.suppress(TimeoutError):
@@ -142,7 +142,7 @@ class LineEnd:
                     await asyncio.sleep(0.02)
         raise AssertionError(f"no {name} {fields} (x{count}) in the log: {seen}")
 
-    async def until(self, condition, what: str, timeout: float = 5) -> None:
+    async def until(self, condition, what: str, timeout: float = 20) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 while not condition():

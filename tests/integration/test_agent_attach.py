@@ -291,7 +291,7 @@ async def test_what_the_caller_said_while_nats_was_away_is_heard_and_what_was_lo
             await end.until(lambda: len(end.audio) == 2, "the answer begins")
             missed_ms = end.line_ms
             await own_server.restart()
-            await end.until(lambda: bus.connected, "the reconnect", timeout=20)
+            await end.until(lambda: bus.connected, "the reconnect")
             end.ring = Replay((RingedAudio(missed_ms, SPEECH * 50),), ())
             end.line_ms += 1000
             async with asyncio.timeout(20):
@@ -301,7 +301,7 @@ async def test_what_the_caller_said_while_nats_was_away_is_heard_and_what_was_lo
             await end.speak(800, SILENCE)
             await end.until(lambda: bool(end.clears), "asked how far it was heard")
             await end.cleared(max(end.clears))
-            turn = await end.event("turn_committed", count=2, timeout=20)
+            turn = await end.event("turn_committed", count=2)
             assert missed_ms - 400 <= turn["from_ms"] <= missed_ms + 400
             assert turn["to_ms"] >= missed_ms + 900
             assert told == [()]

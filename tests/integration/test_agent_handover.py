@@ -161,7 +161,7 @@ async def test_a_line_that_moves_while_the_call_changes_hands_is_followed(
         await hand_over(end, epoch, name)
         await end.event("assigned", count=2)
         await end.event("session_opened")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not any(e["event"] == "key_pressed" for e in await end.events()):
                 await end.speak(20, SILENCE)
                 await end.key("7")
@@ -371,7 +371,7 @@ async def test_a_call_that_its_successor_does_not_take_goes_on_and_is_offered_to
         await end.until(lambda: len(end.audio) == 2, "an answer under the old epoch")
         assert end.epochs == {reply.epoch}
         async with worker(nats_server, tmp_path / "new", model) as new:
-            await end.event("handing_over", successor=new, timeout=20)
+            await end.event("handing_over", successor=new)
             taken = await end.event("assigned", worker=new)
             assert taken["previous_epoch"] == reply.epoch
             await old
@@ -409,7 +409,7 @@ async def test_a_draining_worker_takes_nothing(bus, nats_server, tool_service, t
             reply = await assigned(end, "w-old")
             await end.event("said", done=True)
             leaving.set()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while await other.assign("w-old") != Declined("draining"):
                     await asyncio.sleep(0.02)
             assert await prepare(other, "w-old", 1, "x") == Declined("draining")

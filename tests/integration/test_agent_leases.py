@@ -66,7 +66,7 @@ class Greeter:
 async def hung_up(end: LineEnd, name: str) -> None:
     await placed(end, name)
     await end.speak(20, SILENCE)
-    await end.event("session_opened", timeout=20)
+    await end.event("session_opened")
 
 
 async def hung_up_at_once(end: LineEnd, name: str) -> None:

@@ -55,7 +55,7 @@ async def test_a_call_is_held_under_its_epoch_alone_and_lost_when_it_was_left(
         assert (await ping(end, name, reply.epoch + 1)).lost == (end.call,)
         newer = Assigned(**end.stamp("ai-agent"), leg=end.leg, previous_epoch=reply.epoch)
         assert await take(bus, newer, expected=reply.epoch)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while await holds(end, name, reply.epoch):
                 await asyncio.sleep(0.02)
 
@@ -128,13 +128,13 @@ async def test_a_call_whose_line_is_not_handled_any_more_is_stuck(
         await end.event("session_opened")
         assert (await ping(end, name, reply.epoch)).stuck == ()
         await end.key("1")
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while not (found := await ping(end, name, reply.epoch)).stuck:
                 await end.speak(20, SILENCE)
                 await asyncio.sleep(0.05)
         assert (found.stuck, found.lost) == ((end.call,), ())
         go_on.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while (await ping(end, name, reply.epoch)).stuck:
                 await asyncio.sleep(0.02)
 
@@ -171,7 +171,7 @@ async def test_a_worker_that_is_asked_to_follow_its_follower_lets_go_first(
         newer = Assigned(**end.stamp("ai-agent"), leg=end.leg, previous_epoch=reply.epoch)
         epoch = await take(bus, newer, expected=reply.epoch)
         assert epoch
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not isinstance(again := await takeover(end, name, epoch), Accepted):
                 await asyncio.sleep(0.02)
         assert again.epoch > epoch

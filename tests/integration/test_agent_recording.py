@@ -73,7 +73,7 @@ async def listening(end: LineEnd, worker_name: str) -> None:
             load.set()
 
     following = await end.bus.subscribe("agents.load", came)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await load.wait()
     await following.stop()
 

@@ -53,7 +53,7 @@ async def services(bus):
 
 async def said(end, text, **more):
     """Wait until the log holds these words of the assistant."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             for event in await end.events():
                 if event["event"] == "said" and event["done"] and text in event["text"]:

@@ -113,7 +113,7 @@ async def listening(end, name):
             load.set()
 
     following = await end.bus.subscribe("agents.load", heard)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await load.wait()
     await following.stop()
 

@@ -147,7 +147,7 @@ async def change(bus, number: int, caller: str = "c1") -> None:
 
 async def said(end, text):
     """Wait until the log holds these words of the assistant."""
-    async with asyncio.timeout(8):
+    async with asyncio.timeout(20):
         while True:
             for event in await end.events():
                 if event["event"] == "said" and event["done"] and text in event["text"]:
@@ -346,7 +346,7 @@ async def test_a_change_by_our_own_tool_is_not_noted(bus, nats_server, services,
         await end.turn()
         await script.finished()
         await change(bus, 7)  # announced a little later than the answer
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(20):
             while not notes(model):
                 await change(bus, 99)
                 await asyncio.sleep(0.2)

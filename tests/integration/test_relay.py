@@ -9,7 +9,7 @@ import pytest
 from testbed.ports import LOOPBACK, free_port
 from testbed.relay import Relay
 
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 @asynccontextmanager

@@ -30,7 +30,7 @@ PUBLIC = "https://voice.example.com"
 TOKEN = "0123456789abcdef0123456789abcdef"
 NUMBER = "+15550100002"
 CALLER = "+15550100001"
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 TIMING = Timing(speech_ms=5, pause_second_ms=20, ring_ms=5, webhook_total_ms=400, close_ms=500)
 
 Serving = Callable[["Customer", ServerConnection, str], Awaitable[None]]

@@ -45,7 +45,7 @@ AUTH_TOKEN = "0123456789abcdef0123456789abcdef"
 SECRET = "a-secret-of-stream-tokens"
 URL = "wss://voice.example.com/twilio/media"
 FRAME = 160
-WITHIN_S = 10.0
+WITHIN_S = 20.0
 
 
 async def until(holds: Callable[[], Any], what: str) -> None:
