@@ -16,7 +16,7 @@ from runtime.spans import Spans, ids, whole_call
 CALL = CallId("CA" + "1" * 32)
 START = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEG, EPOCH = Leg(4), Epoch(7)
-PERSONAL = ("+15550100009", "my secret words", "4711")
+PERSONAL = ("+15550100009", "my secret words", "47110815")
 
 
 def at(ms: int) -> datetime:
