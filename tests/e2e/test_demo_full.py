@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import shutil
 import re
+import shutil
 import signal
 import sys
 import tempfile
