@@ -72,7 +72,7 @@ async def test_a_clear_is_answered_with_the_exact_playhead(world) -> None:
     heard_of_second = phone.ear.heard_ms(to_ms=cleared["line_ms"]) - 600
     assert head["item_id"] == "item_2"
     assert not head["done"]
-    assert abs(head["heard_ms"] - heard_of_second) < 40
+    assert abs(head["heard_ms"] - heard_of_second) <= 100
     assert phone.playout.clears == 1
 
     # The marks that Twilio echoes because of the clear count nothing.
