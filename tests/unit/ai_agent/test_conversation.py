@@ -68,12 +68,18 @@ def test_audio_goes_to_the_caller_and_is_finished_once(talk):
     assert len(records(effects, UsageReported)) == 1
 
 
-def test_words_are_written_at_most_once_a_second(talk):
-    say(talk, done=False, words="a")
-    written = []
-    for ms in range(100, 3_300, 100):
-        written += records(talk.on_event(rt.TranscriptDelta("r1", "a1", "x"), ms), Said)
-    assert len(written) == 3
+def test_words_are_written_soon_in_the_first_second_of_an_item_and_then_once_a_second(talk):
+    say(talk, done=False, pieces=0, words="a")
+
+    def written(begin):
+        return [
+            ms
+            for ms in range(begin + 50, begin + 4_000, 50)
+            if records(talk.on_event(rt.TranscriptDelta("r1", "a1", "x"), ms), Said)
+        ]
+
+    assert written(0) == [250, 750, 1_750, 2_750, 3_750]
+    assert written(10_000) == [10_050, 11_050, 12_050, 13_050], "not soon again after a pause"
 
 
 def test_barge_in_while_the_model_still_generates(talk):

@@ -105,8 +105,8 @@ class TurnTranscribed(AgentEvent, frozen=True, kw_only=True, tag="turn_transcrib
 
 
 class Said(AgentEvent, frozen=True, kw_only=True, tag="said"):
-    """The assistant's words so far: at most once a second, and once with ``done`` when generation
-    ended.
+    """The assistant's words so far: with the first, 250 and 750 ms later, then at most once a
+    second, and once with ``done`` when generation ended.
     """
 
     item_id: ItemId

@@ -15,8 +15,11 @@ from protocol.events import BargedIn, Said
 from protocol.ids import ItemId
 from protocol.utterance import heard_words
 
-SAID_EVERY_MS = 1000
-"""How often the words so far are written to the log while an item is spoken."""
+SAID_AFTER_MS = (250, 500, 1000)
+"""While an item is spoken, the words so far are written to the log this long after the last time;
+the last of these from then on. Who takes the call over goes on with the words that the log has: a
+worker that dies in an item's first second must leave more than the first of them.
+"""
 
 
 class SpokenItem(Struct):
@@ -34,6 +37,7 @@ class SpokenItem(Struct):
     said_done: bool = False
     text: str = ""
     recorded_at_ms: int | None = None
+    recorded: int = 0
     previous_item_id: ItemId | None = None
     adopted: bool = False
     told: bool = False
@@ -52,7 +56,10 @@ class SpokenItem(Struct):
 
     def due(self, now_ms: int) -> bool:
         """Time to write the words so far to the log."""
-        return self.recorded_at_ms is None or now_ms - self.recorded_at_ms >= SAID_EVERY_MS
+        if self.recorded_at_ms is None:
+            return True
+        after_ms = SAID_AFTER_MS[min(self.recorded, len(SAID_AFTER_MS)) - 1]
+        return now_ms - self.recorded_at_ms >= after_ms
 
 
 class AssistantSpeech:
@@ -243,6 +250,7 @@ def _shortened(item: SpokenItem) -> list[Effect]:
 
 def _said(item: SpokenItem, now_ms: int, *, done: bool) -> Record:
     item.recorded_at_ms = now_ms
+    item.recorded += 1
     fields = {
         "item_id": item.item_id,
         "response_id": item.response_id,
