@@ -34,6 +34,8 @@ class StandIn:
         self.tokens: list[StreamToken] = []
         """Those of every leg it opened, in order."""
         self.dead = False
+        self.silent = False
+        """It lives, but its heartbeats reach nobody."""
         self.dies_at_once = False
         """Every leg breaks as soon as it is open, and no heartbeat says that it ever was."""
         self._sockets: dict[Leg, ServerConnection] = {}
@@ -52,7 +54,7 @@ class StandIn:
 
     async def beat(self) -> None:
         while True:
-            if not self.dead and self.nats.connected:
+            if not (self.dead or self.silent) and self.nats.connected:
                 alive = IngressAlive(self.name, tuple(self.legs), tuple(self.legs.values()))
                 await self.nats.publish(subjects.ingress_alive(self.name), alive)
             await asyncio.sleep(BEAT_S)

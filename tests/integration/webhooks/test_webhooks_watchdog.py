@@ -196,6 +196,22 @@ async def test_a_silence_of_nats_moves_no_call(world: World) -> None:
     assert await world.written(call, e.Resuming) == []
 
 
+async def test_a_nats_that_was_away_between_two_answers_of_the_log_moves_no_call(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the log is asked while NATS is away it answers afterwards, as if nothing had been."""
+    call = await world.talking()
+    monkeypatch.setattr(lost_legs, "SETTLE_MS", 20_000)
+    world.ingress.silent = True
+    await asyncio.sleep(LOST_S - 0.5)
+    await world.office.server.kill()
+    await asyncio.sleep(0.2)
+    await world.office.server.restart()
+    await world.office.until_written(call.sid, e.StreamStarted)
+    await asyncio.sleep(LOST_S)
+    assert await world.written(call, e.Resuming) == []
+
+
 async def test_a_process_that_starts_after_the_loss_finds_it_in_the_log(tmp_path: Path) -> None:
     async with world_of(tmp_path, watching=False, replicas=1) as world:
         call = await world.talking()

@@ -96,6 +96,14 @@ def test_nothing_is_concluded_while_the_log_is_away_or_was_just_back() -> None:
     assert [lost.leg for lost in world.pass_(LOOK_MS)] == [5]
 
 
+def test_nothing_is_concluded_from_a_time_in_which_the_connection_was_away() -> None:
+    world = settled(alive(a=5))
+    assert world.pass_(LOST_MS - LOOK_MS) == []
+    world.roll.doubt()
+    assert world.pass_(SETTLE_MS + LOST_MS) == [], "though the log answered at every look"
+    assert [lost.leg for lost in world.pass_(LOOK_MS)] == [5]
+
+
 def test_a_process_that_slept_concludes_nothing_from_its_sleep() -> None:
     world = settled(alive(a=5))
     world.now += LATE_MS

@@ -93,16 +93,25 @@ class Legs:
             yield
 
     async def beat(self) -> None:
-        """Say every second, for ever, which legs are open; flush the audio path's counts."""
+        """Say every second and after each reconnect, for ever, which legs are open; flush the
+        audio path's counts.
+        """
         subject = subjects.ingress_alive(self._name)
-        while True:
-            calls = tuple(leg.call for leg in self._open.values())
-            if self._bus.connected:  # a word of the past, told later, would be a lie
-                with contextlib.suppress(NatsAway):
-                    alive = IngressAlive(self._name, tuple(self._open), calls)
-                    await self._bus.publish(subject, alive)
-            self._tally.flush()
-            await asyncio.sleep(ALIVE_EVERY_S)
+        back = asyncio.Event()
+        forget = self._bus.on_reconnect(back.set)
+        try:
+            while True:
+                back.clear()
+                calls = tuple(leg.call for leg in self._open.values())
+                if self._bus.connected:  # a word of the past, told later, would be a lie
+                    with contextlib.suppress(NatsAway):
+                        alive = IngressAlive(self._name, tuple(self._open), calls)
+                        await self._bus.publish(subject, alive)
+                self._tally.flush()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(back.wait(), ALIVE_EVERY_S)
+        finally:
+            forget()
 
     async def _replay(self, message: Message) -> None:
         if not message.reply:

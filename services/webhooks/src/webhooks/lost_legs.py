@@ -91,6 +91,10 @@ class Roll:
         if known is not None and known.leg == lost.leg:
             known.look_ms = max(known.look_ms, until_ms)
 
+    def doubt(self) -> None:
+        """The connection was away, be it ever so short: heartbeats may have passed unheard."""
+        self._trusted_ms = None
+
     def look(self, now_ms: int, *, near: bool) -> list[Lost]:
         """The legs that are lost now. ``near``: the log has just answered."""
         slept = self._looked_ms is None or now_ms - self._looked_ms > LATE_MS

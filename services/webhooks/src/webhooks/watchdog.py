@@ -97,6 +97,8 @@ class Watchdog:
             for subject, handler in handlers.items():
                 subscribed = await self._bus.subscribe(subject, handler)
                 stack.push_async_callback(subscribed.stop)
+            # A log asked while away may answer after the reconnect, as if nothing had been.
+            stack.callback(self._bus.on_reconnect(self._roll.doubt))
             await self._recall()
             while True:
                 near = await self._near()
