@@ -184,6 +184,89 @@ def test_a_line_with_nothing_to_lose_loses_nothing(talk):
     assert talk.on_line_lost((), 0) == []
 
 
+def asked_to_clear(effects):
+    return [e.n for e in effects if isinstance(e, ClearPlayback)]
+
+
+def answers(talk, response="r2"):
+    """The model begins to answer; no sound yet."""
+    talk.on_event(rt.ResponseCreated(rt.Response(response)), 0)
+
+
+def sounds(talk, response="r2", item="a2"):
+    """Whether the answer's audio is for the caller's ear."""
+    talk.on_event(rt.OutputItemAdded(response, rt.Item(item, "message")), 0)
+    return bool(talk.on_event(rt.AudioDelta(response, item, AUDIO), 0))
+
+
+def test_a_caller_who_speaks_before_the_line_answered_gets_an_answer(talk):
+    say(talk)
+    (asked_at,) = asked_to_clear(talk.on_line_lost((), 0))
+    (again,) = asked_to_clear(talk.on_event(rt.SpeechStarted(0, "u1"), 0))
+    # The first question reached nobody.
+    effects = talk.on_cleared(line.Cleared(again, 0, (Playhead(ItemId("a1"), 150, False),)))
+    assert records(effects, BargedIn)[0]["heard_ms"] == 150
+    assert again > asked_at
+    talk.on_event(rt.SpeechStopped(500, "u1"), 0)
+    talk.on_event(rt.Committed("u1"), 0)
+    answers(talk)
+    assert talk.on_tick(CLEARED_WITHIN_MS) == []
+    assert sounds(talk)
+
+
+def test_a_line_that_answers_after_the_caller_spoke_tells_where_they_cut_it(talk):
+    say(talk)
+    (asked_at,) = asked_to_clear(talk.on_line_lost((), 0))
+    talk.on_event(rt.SpeechStarted(0, "u1"), 0)
+    effects = talk.on_cleared(line.Cleared(asked_at, 0, (Playhead(ItemId("a1"), 150, False),)))
+    assert records(effects, BargedIn)[0]["heard_ms"] == 150
+    assert asked(effects) == [], "the caller's turn is answered, nothing gone on with"
+
+
+def test_a_line_that_is_asked_twice_may_answer_either_question(talk):
+    say(talk)
+    (first,) = asked_to_clear(talk.on_line_lost((), 0))
+    (second,) = asked_to_clear(talk.on_line_lost((), 100))
+    effects = talk.on_cleared(line.Cleared(first, 0, (Playhead(ItemId("a1"), 150, False),)))
+    assert records(effects, Resumed)[0]["reason"] == "line"
+    assert asked(effects) == [None]
+    assert talk.on_cleared(line.Cleared(second, 0, ())) == []
+    assert talk.on_tick(CLEARED_WITHIN_MS + 100) == []
+
+
+def test_an_answer_that_has_not_sounded_lost_nothing(talk):
+    say(talk)
+    answers(talk)
+    effects = talk.on_line_lost((), 0)
+    assert commands(effects, "response.cancel") == []
+    (n,) = asked_to_clear(effects)
+    assert talk.on_cleared(line.Cleared(n, 0, (Playhead(ItemId("a1"), 200, True),))) == []
+    assert sounds(talk)
+
+
+def test_what_began_to_sound_after_the_line_was_asked_is_not_cut_with_the_rest(talk):
+    say(talk)
+    talk.on_line_lost((), 0)
+    answers(talk)
+    assert sounds(talk)
+    effects = talk.on_tick(CLEARED_WITHIN_MS)
+    assert [c["item_id"] for c in commands(effects, "conversation.item.truncate")] == ["a1"]
+    assert commands(effects, "response.cancel") == []
+    assert asked(effects) == [], "what was lost is gone on with afterwards"
+    assert asked(talk.on_event(rt.ResponseDone(rt.Response("r2", "completed")), 2)) == [None]
+
+
+def test_a_sentence_that_was_stopped_in_its_midst_is_gone_on_with_though_all_of_it_was_heard(talk):
+    say(talk, done=False)
+    effects = talk.on_line_lost((), 0)
+    assert commands(effects, "response.cancel")
+    (n,) = asked_to_clear(effects)
+    assert talk.on_event(rt.ResponseDone(rt.Response("r1", "cancelled")), 1) != []
+    effects = talk.on_cleared(line.Cleared(n, 0, (Playhead(ItemId("a1"), 200, False),)))
+    assert records(effects, Resumed)[0]["reason"] == "line"
+    assert asked(effects) == [None]
+
+
 def test_a_line_that_was_told_to_close_is_told_again(talk):
     begin(talk, SAID, closing="hangup")
     assert talk.on_line_lost((), 0) == [Close("hangup")]

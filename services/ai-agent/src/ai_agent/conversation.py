@@ -1,9 +1,8 @@
 """The conversation of one call (PURE): events of the model and of the line in, effects out.
 
-Owns barge-in, tool calls and what the model is asked to say; its parts keep the rest: turns and
-speech the two parties' words, responses, closing, resumption. Never awaits, reads a clock or logs;
-the call runner performs the effects in order. All ``now_ms`` are monotonic, all ``line_ms`` line
-time.
+Owns barge-in, tool calls and what the model is asked to say; its parts keep the rest. Never awaits,
+reads a clock or logs; the call runner performs the effects in order. All ``now_ms`` are monotonic,
+all ``line_ms`` line time.
 """
 
 from collections.abc import Sequence
@@ -119,6 +118,7 @@ class Conversation:
         """
         self._stopping.forget()
         self._false_start.forget()
+        self._recovery.forget()
         effects = self._stopping.hush(line_ms)
         effects.append(Tell(commands.user_text(text)))
         return effects + self._responses.want()
@@ -270,6 +270,7 @@ class Conversation:
         """
         line_ms = self._turns.started(event)
         self._responses.interrupted()
+        self._recovery.forget()
         lifted = self._closing.caller_spoke()
         if not self._closing.decided:
             cut = self._speech.unheard_items()

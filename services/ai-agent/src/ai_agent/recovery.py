@@ -4,7 +4,7 @@ what was under way to the caller, a model that writes instead of speaking.
 A part of conversation. All ``now_ms`` are monotonic.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ai_agent import retelling
 from ai_agent.closing import Closing
@@ -15,6 +15,7 @@ from ai_agent.resumption import Interruption, Resumption
 from ai_agent.speech import AssistantSpeech
 from protocol import line
 from protocol.events import Resumed
+from protocol.ids import ItemId
 
 CLEARED_WITHIN_MS = 1_500
 """The line says where it stopped within this time, or it does not know either."""
@@ -37,8 +38,11 @@ class Recovery:
         self._speech = speech
         self._closing = closing
         self._resumption = resumption
-        self._asking: int | None = None  # the clear by which the line is asked where it stopped
+        self._asked: dict[int, tuple[ItemId, ...]] = {}
+        """What was under way at each clear by which the line was asked where it stopped."""
         self._asked_ms = 0
+        self._broken: set[ItemId] = set()
+        """Items whose response was stopped: their rest never comes, however much was heard."""
         self._texts = 0
         self._in_words = False
 
@@ -84,31 +88,49 @@ class Recovery:
         only the line can tell, if it can.
         """
         reopened = self._closing.line_lost()
-        if not self._speech.unheard():
+        lost = self._speech.unheard_items()
+        if not lost:
             return self._closing.end(busy=self._responses.gate.busy()) if reopened else []
+        effects = self._break()
         if ledger:
-            return self._lost(ledger)
-        effects = self._responses.cancel() + self._speech.clear()
-        self._asking, self._asked_ms = self._speech.clears, now_ms
+            self._asked.clear()  # the line that was asked is no more
+            return effects + self._lost(ledger, lost)
+        effects += self._speech.clear()
+        self._asked[self._speech.clears], self._asked_ms = lost, now_ms
         return effects
 
     def cleared(self, cleared: line.Cleared) -> list[Effect] | None:
         """The answer to that question; None when it is to another clear."""
-        if self._asking is None or cleared.n != self._asking:
-            return None
-        return self._lost(cleared.items)
+        lost = self._asked.pop(cleared.n, None)
+        return None if lost is None else self._lost(cleared.items, lost)
 
     def on_tick(self, now_ms: int) -> list[Effect]:
         """Called a few times a second."""
-        if self._asking is None or now_ms - self._asked_ms < CLEARED_WITHIN_MS:
+        if not self._asked or now_ms - self._asked_ms < CLEARED_WITHIN_MS:
             return []
-        return self._lost(())
+        lost = tuple(item for items in self._asked.values() for item in items)
+        self._asked.clear()
+        return self._lost((), lost)
 
-    def _lost(self, ledger: Sequence[line.Playhead]) -> list[Effect]:
-        self._asking = None
-        effects = self._responses.cancel()
-        cuts, items = self._speech.lose({stood.item_id: stood for stood in ledger})
-        effects += cuts
+    def forget(self) -> None:
+        """The caller has the word: what was lost is cut where the line says, and no more."""
+        self._asked.clear()
+        self._broken.clear()
+
+    def _break(self) -> list[Effect]:
+        """Stop the response that is being heard: it has a hole now. One that has not sounded yet
+        has none.
+        """
+        active = self._responses.gate.active
+        if active is None or self._responses.dead(active) or not self._speech.sounded(active):
+            return []
+        self._broken.update(self._speech.under_way(active))
+        return self._responses.cancel()
+
+    def _lost(self, ledger: Sequence[line.Playhead], lost: Collection[ItemId]) -> list[Effect]:
+        stood = {each.item_id: each for each in ledger}
+        effects, items = self._speech.lose(stood, lost, broken=self._broken)
+        self._broken.clear()
         if items:
             effects += self._resumption.go_on(LINE, items[0].item_id, items[0].heard_text())
         return effects + self._closing.end(busy=self._responses.gate.busy())

@@ -2,7 +2,7 @@
 words so far. A part of conversation, which decides what is said at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from msgspec import Struct
 
@@ -189,23 +189,36 @@ class AssistantSpeech:
             effects.append(Record(BargedIn, fields))
         return effects
 
-    def lose(self, stood: Mapping[ItemId, line.Playhead]) -> tuple[list[Effect], list[SpokenItem]]:
-        """What was under way to the caller is gone: cut every item where they stopped hearing it
-        (where they were last heard of, if ``stood`` does not say), and give those that were cut.
+    def under_way(self, response_id: str) -> list[ItemId]:
+        """What of a response has sounded and goes on."""
+        mine = [item for item in self._items.values() if item.response_id == response_id]
+        return [item.item_id for item in mine if item.received_bytes and not item.audio_done]
+
+    def lose(
+        self,
+        stood: Mapping[ItemId, line.Playhead],
+        lost: Collection[ItemId],
+        *,
+        broken: Collection[ItemId],
+    ) -> tuple[list[Effect], list[SpokenItem]]:
+        """What of ``lost`` was under way to the caller is gone: cut every item where they stopped
+        hearing it (where they were last heard of, if ``stood`` does not say), and give those that
+        were cut. ``broken``: they end too early, even if heard to their end.
         """
         effects: list[Effect] = []
-        lost: list[SpokenItem] = []
-        for item in [item for item in self._items.values() if item.unheard()]:
+        cut: list[SpokenItem] = []
+        for item in [i for i in self._items.values() if i.item_id in lost and i.unheard()]:
             at = stood.get(item.item_id)
-            if at is not None and (at.done or at.heard_ms >= item.received_ms):
+            whole = at is not None and (at.done or at.heard_ms >= item.received_ms)
+            if whole and item.item_id not in broken:
                 item.heard_all = True
                 continue
             if at is not None:
                 item.heard_ms = min(max(at.heard_ms, item.heard_ms), item.received_ms)
             item.cut = True
             effects += _shortened(item)
-            lost.append(item)
-        return effects, lost
+            cut.append(item)
+        return effects, cut
 
     def end(self, now_ms: int) -> list[Effect]:
         """The session is over: the last words of what it was saying."""
