@@ -92,6 +92,16 @@ async def test_the_caller_hears_a_sentence_and_the_call_goes_on_afterwards(fragi
     assert len(await world.logged(phone.call, e.Assigned)) == 1
 
 
+async def test_what_was_lost_is_asked_for_while_its_own_sentence_plays(fragile) -> None:
+    world, server = await fragile()
+    phone, agent = await world.placed()
+    await server.kill()
+    await phone.talk_until(lambda: phone.ear.heard_ms() > 0, "the sentence is heard")
+    await server.restart()
+    # No frame comes: on the line no time passes, and the sentence is not over.
+    await until(lambda: bool(agent.attached), "asked to find out what was lost")
+
+
 async def test_a_nats_that_only_hangs_counts_as_away_and_suspects_nobody(fragile) -> None:
     moment = local_sentences.load()["moment"]
     world, server = await fragile()

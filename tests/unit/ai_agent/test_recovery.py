@@ -20,7 +20,7 @@ from ai_agent.recovery import CLEARED_WITHIN_MS, GOODBYE
 from ai_agent.restore import Called, CutOff, Restored, Words
 from protocol import line
 from protocol.call import ToolUse
-from protocol.events import BargedIn, Resumed, Said
+from protocol.events import BargedIn, ResponseTimed, Resumed, Said
 from protocol.ids import EventId, ItemId, ToolCallId
 from protocol.line import Playhead
 
@@ -232,6 +232,22 @@ def test_a_line_that_is_asked_twice_may_answer_either_question(talk):
     assert asked(effects) == [None]
     assert talk.on_cleared(line.Cleared(second, 0, ())) == []
     assert talk.on_tick(CLEARED_WITHIN_MS + 100) == []
+
+
+def test_what_is_told_twice_happened_once(talk):
+    """After an absence of NATS the line tells its last words again."""
+    say(talk)
+    (n,) = asked_to_clear(talk.on_event(rt.SpeechStarted(0, "u1"), 0))
+    cleared = line.Cleared(n, 400, (Playhead(ItemId("a1"), 150, False),))
+    assert records(talk.on_cleared(cleared), BargedIn)
+    talk.on_event(rt.SpeechStopped(500, "u1"), 0)
+    talk.on_event(rt.Committed("u1"), 0)
+    assert talk.on_cleared(cleared) == []
+    assert talk.on_heard(line.Heard(ItemId("a1"), 150, False, 2_000)) == [], "no answer to the turn"
+    answers(talk)
+    assert sounds(talk)
+    (timed,) = records(talk.on_heard(line.Heard(ItemId("a2"), 60, False, 1_200)), ResponseTimed)
+    assert timed["item_id"] == "a2"
 
 
 def test_an_answer_that_has_not_sounded_lost_nothing(talk):

@@ -28,7 +28,13 @@ class Follower:
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
-        self._client = await nats.connect(self._url, name="testbed-follower")
+        self._client = await nats.connect(
+            self._url,
+            name="testbed-follower",
+            # After an absence of the server it must be back before the services speak again.
+            reconnect_time_wait=0.05,  # pyright: ignore[reportArgumentType] -- a float works
+            max_reconnect_attempts=-1,
+        )
         await self._client.subscribe("call.*.event.>", cb=self._arrived)
         # One flush may overtake the subscription (nats-py); a second one cannot.
         await self._client.flush()

@@ -23,8 +23,9 @@ worker that dies in an item's first second must leave more than the first of the
 
 
 class SpokenItem(Struct):
-    """One assistant item. Times in ms of its own audio. ``adopted``: said in an earlier session;
-    ``told``: this one knows it, as text, under the same name.
+    """One assistant item. Times in ms of its own audio. ``shortened``: the model's item, to what
+    was heard. ``adopted``: said in an earlier session; ``told``: this one knows it, as text, under
+    the same name.
     """
 
     item_id: ItemId
@@ -33,6 +34,7 @@ class SpokenItem(Struct):
     heard_ms: int = 0
     heard_all: bool = False
     cut: bool = False
+    shortened: bool = False
     audio_done: bool = False
     said_done: bool = False
     text: str = ""
@@ -151,9 +153,13 @@ class AssistantSpeech:
         return effects
 
     def heard(self, heard: line.Heard) -> bool:
-        """The caller heard ``heard_ms`` of an item. False when it is none of ours."""
+        """The caller heard ``heard_ms`` of an item. False when it is none of ours, or no news: it
+        is told twice after an absence of NATS.
+        """
         item = self._items.get(heard.item_id)
         if item is None:
+            return False
+        if heard.heard_ms <= item.heard_ms and (item.heard_all or not heard.done):
             return False
         item.heard_ms = max(item.heard_ms, heard.heard_ms)
         item.heard_all = item.heard_all or heard.done
@@ -171,12 +177,14 @@ class AssistantSpeech:
         return [ClearPlayback(self.clears)]
 
     def cleared(self, cleared: line.Cleared) -> list[Effect]:
-        """Playback was emptied: cut every unfinished item where the caller stopped hearing it."""
+        """Playback was emptied: cut every unfinished item where the caller stopped hearing it. What
+        is shortened already was told of before.
+        """
         line_ms = self._clear_line_ms.pop(cleared.n, cleared.line_ms)
         effects: list[Effect] = []
         for stood in cleared.items:
             item = self._items.get(stood.item_id)
-            if item is None:
+            if item is None or item.shortened:
                 continue
             if stood.done:
                 item.heard_all = True
@@ -252,6 +260,7 @@ class AssistantSpeech:
 
 def _shortened(item: SpokenItem) -> list[Effect]:
     """The model's item holds no more than the caller heard."""
+    item.shortened = True
     if not item.adopted:
         return [Tell(commands.truncate(item.item_id, item.heard_ms))]
     if not item.told:

@@ -150,13 +150,15 @@ class Holder:
         if found is not None:
             await self._take_note(found)
 
-    async def rejoin(self) -> None:
+    async def rejoin(self) -> bool:
         """After NATS was away: have the holder find out what of its words was lost, by asking it to
-        attach to the leg that it has.
+        attach to the leg that it has. True when it does.
         """
-        if self.worker is not None and self._line_out.may_miss_something:
-            here = Placed(self.epoch, self.worker, self._leg)
-            await self._house.agents.attach(here.worker, self._attach_request(here, self._leg))
+        if self.worker is None or not self._line_out.may_miss_something:
+            return False
+        here = Placed(self.epoch, self.worker, self._leg)
+        request = self._attach_request(here, self._leg)
+        return await self._house.agents.attach(here.worker, request) == "accepted"
 
     async def _assigned(self, message: Message) -> None:
         event = codec.decode_event(message.data)

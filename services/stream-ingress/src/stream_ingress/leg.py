@@ -43,7 +43,7 @@ REST_BOUND = 1000
 """Legs whose events may wait for NATS after their end."""
 REREAD_S = 5.0
 """How long an ``assigned`` may be missing before it is looked up."""
-RETELL_S = (0.0, 1.0)
+RETELL_S = (0.0, 0.1, 0.2, 0.4, 0.8)
 """Pauses before each time that the holder is told again what it may have missed."""
 LOOK_MS = 50
 """How often a quiet moment is looked for."""
@@ -299,15 +299,16 @@ class CallLeg:
                 await asyncio.sleep(1)
 
     async def _retelling(self, back: asyncio.Event) -> None:
-        """Tell the holder again what it may have missed while NATS was away; more than once, for it
-        may be back later than we.
+        """Tell the holder again what it may have missed while NATS was away; until it answers, for
+        it may be back later than we.
         """
         while True:
             await back.wait()
             back.clear()
             for pause_s in RETELL_S:
                 await asyncio.sleep(pause_s)
+                there = pause_s > 0 and await self._holder.rejoin()
                 self.line_in.retell()
                 self.line_out.retell()
-                if pause_s:
-                    await self._holder.rejoin()
+                if there:
+                    break

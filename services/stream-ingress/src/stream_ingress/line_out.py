@@ -90,10 +90,11 @@ class LineOut:
 
     @property
     def may_miss_something(self) -> bool:
-        """After an absence of NATS: words of the agent may be lost. Not so while all that plays is
-        complete.
+        """After an absence of NATS: words of the agent may be lost. Not so while something of it
+        plays and all of that is complete.
         """
-        return self._playback.open or self.remaining_ms == 0
+        plays = any(not item.startswith(LOCAL) for item in self._playback.unfinished)
+        return self._playback.open or not plays
 
     def ledger(self) -> tuple[Playhead, ...]:
         """Where every unfinished item stands now."""
