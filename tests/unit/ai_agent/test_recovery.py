@@ -234,6 +234,24 @@ def test_a_line_that_is_asked_twice_may_answer_either_question(talk):
     assert talk.on_tick(CLEARED_WITHIN_MS + 100) == []
 
 
+@pytest.mark.parametrize("knows", [True, False], ids=["another line", "the same line"])
+def test_what_the_caller_spoke_over_is_not_gone_on_with(talk, knows):
+    say(talk)
+    assert asked_to_clear(talk.on_event(rt.SpeechStarted(0, "u1"), 0))
+    stood = (Playhead(ItemId("a1"), 150, False, sent_ms=200),)
+    effects = talk.on_line_lost(stood if knows else (), 0)
+    effects += [] if knows else talk.on_cleared(line.Cleared(*asked_to_clear(effects), 0, stood))
+    assert commands(effects, "conversation.item.truncate")[0]["audio_end_ms"] == 150
+    assert records(effects, Resumed) == []
+    assert asked(effects) == [], "the model answers the caller"
+    talk.on_event(rt.SpeechStopped(500, "u1"), 0)
+    talk.on_event(rt.Committed("u1"), 0)
+    answers(talk)
+    assert sounds(talk)
+    effects = talk.on_line_lost((Playhead(ItemId("a2"), 0, False, sent_ms=200),), 0)
+    assert records(effects, Resumed)[0]["item_id"] == "a2", "the answer is"
+
+
 def test_what_is_told_twice_happened_once(talk):
     """After an absence of NATS the line tells its last words again."""
     say(talk)

@@ -118,7 +118,7 @@ class Conversation:
         """
         self._stopping.forget()
         self._false_start.forget()
-        self._recovery.forget()
+        self._recovery.spoken_over()
         effects = self._stopping.hush(line_ms)
         effects.append(Tell(commands.user_text(text)))
         return effects + self._responses.want()
@@ -270,7 +270,7 @@ class Conversation:
         """
         line_ms = self._turns.started(event)
         self._responses.interrupted()
-        self._recovery.forget()
+        self._recovery.spoken_over()
         lifted = self._closing.caller_spoke()
         if not self._closing.decided:
             cut = self._speech.unheard_items()

@@ -43,6 +43,8 @@ class Recovery:
         self._asked_ms = 0
         self._broken: set[ItemId] = set()
         """Items whose response was stopped: their rest never comes, however much was heard."""
+        self._spoken_over: set[ItemId] = set()
+        """Items that the caller did not hear to the end before they spoke: not gone on with."""
         self._texts = 0
         self._in_words = False
 
@@ -112,10 +114,11 @@ class Recovery:
         self._asked.clear()
         return self._lost((), lost)
 
-    def forget(self) -> None:
-        """The caller has the word: what was lost is cut where the line says, and no more."""
+    def spoken_over(self) -> None:
+        """The caller has the word: what they did not hear is cut, but not gone on with."""
         self._asked.clear()
         self._broken.clear()
+        self._spoken_over.update(self._speech.unheard_items())
 
     def _break(self) -> list[Effect]:
         """Stop the response that is being heard: it has a hole now. One that has not sounded yet
@@ -131,8 +134,9 @@ class Recovery:
         stood = {each.item_id: each for each in ledger}
         effects, items = self._speech.lose(stood, lost, broken=self._broken)
         self._broken.clear()
-        if items:
-            effects += self._resumption.go_on(LINE, items[0].item_id, items[0].heard_text())
+        rest = [item for item in items if item.item_id not in self._spoken_over]
+        if rest:
+            effects += self._resumption.go_on(LINE, rest[0].item_id, rest[0].heard_text())
         return effects + self._closing.end(busy=self._responses.gate.busy())
 
     # -- the model

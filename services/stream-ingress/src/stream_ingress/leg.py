@@ -307,8 +307,7 @@ class CallLeg:
             back.clear()
             for pause_s in RETELL_S:
                 await asyncio.sleep(pause_s)
-                there = pause_s > 0 and await self._holder.rejoin()
                 self.line_in.retell()
                 self.line_out.retell()
-                if there:
+                if pause_s and await self._holder.rejoin():
                     break
